@@ -1,0 +1,1 @@
+//! `/etc/mkdisk/mkdisk.conf`: shell-style assignments, read as data, never executed.

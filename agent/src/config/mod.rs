@@ -1,0 +1,4 @@
+//! Text to types, pure: no files, no clock, no network.
+
+pub mod mkdisk_conf;
+pub mod profile;

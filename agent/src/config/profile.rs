@@ -1,0 +1,1 @@
+//! Disk profiles, `disk_config[N]="raidL:fs:mount"`: read as data, never executed.

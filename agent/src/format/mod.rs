@@ -1,0 +1,7 @@
+//! Bytes to and from types, pure: no paths, no system calls.
+
+pub mod compression;
+pub mod cpio;
+pub mod ext4;
+pub mod md;
+pub mod signature;

@@ -1,0 +1,50 @@
+//! Where things are: the only place in which paths of the running system begin.
+//!
+//! Every stage takes a [`Layout`], so a test can put the whole boot under a
+//! temporary folder.
+
+use std::path::PathBuf;
+
+/// The folders that the boot reads and writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The new root, where dracut expects it: `/sysroot`.
+    pub sysroot: PathBuf,
+    /// Device nodes: `/dev`.
+    pub dev: PathBuf,
+    /// procfs: `/proc`.
+    pub proc: PathBuf,
+    /// sysfs: `/sys`.
+    pub sys: PathBuf,
+    /// State that outlives the boot: `/run`, carried over by dracut.
+    pub run: PathBuf,
+}
+
+impl Layout {
+    /// The paths of a node that boots with dracut (`NEWROOT` is `/sysroot`).
+    pub fn node() -> Self {
+        Self::under("/")
+    }
+
+    /// The same folders below `base`.
+    pub fn under(base: impl Into<PathBuf>) -> Self {
+        let base = base.into();
+        Self {
+            sysroot: base.join("sysroot"),
+            dev: base.join("dev"),
+            proc: base.join("proc"),
+            sys: base.join("sys"),
+            run: base.join("run"),
+        }
+    }
+
+    /// `/run/rsinit`: the report and what else the agent leaves for the node.
+    pub fn state(&self) -> PathBuf {
+        self.run.join("rsinit")
+    }
+
+    /// `/run/rsinit/report.json`.
+    pub fn report(&self) -> PathBuf {
+        self.state().join("report.json")
+    }
+}

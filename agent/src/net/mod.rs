@@ -1,0 +1,1 @@
+//! HTTP: a client that resumes, retries, and can bind a source port below 1024.

@@ -1,0 +1,1 @@
+//! The disks: from profile, settings and inventory to the steps that make them so.

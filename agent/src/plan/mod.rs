@@ -1,0 +1,3 @@
+//! Types to steps, pure: what will be done and why, before anything is done.
+
+pub mod disks;

@@ -1,0 +1,1 @@
+//! What happened, how long it took and why it failed.

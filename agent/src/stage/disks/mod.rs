@@ -1,0 +1,1 @@
+//! Local disks: inventory, arrays, file systems, mounts, moved directories.

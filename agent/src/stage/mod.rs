@@ -1,0 +1,4 @@
+//! The boot, from top to bottom.
+
+pub mod disks;
+pub mod unpack;

@@ -1,0 +1,1 @@
+//! An archive becomes a tree of files under a root.

@@ -1,0 +1,1 @@
+//! md ioctls. Source: `linux/raid/md_u.h`.

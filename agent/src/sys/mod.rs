@@ -1,0 +1,21 @@
+//! The kernel: system calls, ioctls and all `unsafe`. No policy, no retries, no logging.
+//!
+//! Stages reach the kernel through [`Kernel`], so a test can record what they
+//! would have done. Errors are bare [`std::io::Error`]s: which disk it was and
+//! whether it matters is known to the caller.
+
+pub mod block;
+pub mod md;
+pub mod mount;
+pub mod tree;
+
+/// Everything that a stage asks of the kernel and that a test wants to record.
+///
+/// One supertrait an area; [`Linux`] is the real kernel.
+pub trait Kernel: mount::Mounts + block::Disks + Sync {}
+
+/// The running kernel.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Linux;
+
+impl Kernel for Linux {}

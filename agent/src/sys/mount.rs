@@ -1,0 +1,69 @@
+//! mount(2) and umount2(2), as 4.18 has them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{MountFlags, UnmountFlags};
+
+use super::Linux;
+
+/// One call of mount(2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Device, server path, folder to bind, or a name for the mount table.
+    pub source: String,
+    /// Where it appears.
+    pub target: PathBuf,
+    /// Type of file system; empty for a bind mount.
+    pub fstype: String,
+    /// `MS_*` flags.
+    pub flags: MountFlags,
+    /// The file system's own options, comma-separated.
+    pub data: String,
+}
+
+impl Mount {
+    /// A bind mount of `source` on `target`.
+    pub fn bind(source: &Path, target: &Path) -> Self {
+        Self {
+            source: source.display().to_string(),
+            target: target.to_owned(),
+            fstype: String::new(),
+            flags: MountFlags::BIND,
+            data: String::new(),
+        }
+    }
+}
+
+/// Mounting, as a stage asks for it.
+pub trait Mounts {
+    /// `mount(2)`.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn mount(&self, mount: &Mount) -> io::Result<()>;
+
+    /// `umount2(2)`.
+    ///
+    /// # Errors
+    /// `EBUSY` while something below `target` is open; `EINVAL` where nothing is mounted.
+    fn unmount(&self, target: &Path, flags: UnmountFlags) -> io::Result<()>;
+}
+
+impl Mounts for Linux {
+    fn mount(&self, mount: &Mount) -> io::Result<()> {
+        let data = std::ffi::CString::new(mount.data.as_bytes())?;
+        rustix::mount::mount(
+            mount.source.as_str(),
+            &mount.target,
+            mount.fstype.as_str(),
+            mount.flags,
+            Some(data.as_c_str()),
+        )?;
+        Ok(())
+    }
+
+    fn unmount(&self, target: &Path, flags: UnmountFlags) -> io::Result<()> {
+        Ok(rustix::mount::unmount(target, flags)?)
+    }
+}
