@@ -1,5 +1,9 @@
 //! Text to types, pure: no files, no clock, no network.
 
+pub mod buildinfo;
 pub mod cmdline;
+pub mod identity;
 pub mod mkdisk_conf;
 pub mod profile;
+pub mod secrets;
+pub mod uri;

@@ -7,12 +7,19 @@
 pub mod block;
 pub mod md;
 pub mod mount;
+pub mod power;
+pub mod process;
+pub mod root;
+pub mod route;
 pub mod tree;
 
 /// Everything that a stage asks of the kernel and that a test wants to record.
 ///
 /// One supertrait an area; [`Linux`] is the real kernel.
-pub trait Kernel: mount::Mounts + block::Disks + Sync {}
+pub trait Kernel:
+    mount::Mounts + block::Disks + process::Processes + route::Routes + power::Power + Sync
+{
+}
 
 /// The running kernel.
 #[derive(Debug, Clone, Copy, Default)]
