@@ -1,3 +1,7 @@
 //! Types to steps, pure: what will be done and why, before anything is done.
 
+pub mod boot;
 pub mod disks;
+pub mod network;
+pub mod preboot;
+pub mod secrets;

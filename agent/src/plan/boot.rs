@@ -1,0 +1,225 @@
+//! The boot before anything is fetched: what the kernel arguments mean together.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::config::cmdline::{Brake, Compress, OnFail, Params, PrebootOnFail, PrebootParam};
+use crate::config::secrets::{NfsSource, SecretsError};
+use crate::config::uri::{BootUri, Server, UriError, parse_mac};
+
+/// Longest time for the whole boot, where `rsinit.deadline=` does not say: seconds.
+const DEADLINE_S: u64 = 900;
+/// How long the cause of a failure stays on the console before the node reboots: seconds.
+const ONFAIL_WAIT_S: u64 = 60;
+/// Longest time for the preboot hook, where `rsinit.preboot.timeout=` does not say: seconds.
+const PREBOOT_TIMEOUT_S: u64 = 300;
+
+/// The node's MAC address, or where to find it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mac {
+    /// This one.
+    Known(String),
+    /// That of this interface (`wwid=[eth0]`).
+    OfInterface(String),
+    /// That of the interface that reaches the server.
+    OfRoute,
+}
+
+/// Everything that is decided before the first request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootPlan {
+    /// Where to ask.
+    pub server: Server,
+    /// Who asks.
+    pub mac: Mac,
+    /// Which form of image and overlays to ask for.
+    pub compress: Compress,
+    /// Size of the root tmpfs, as tmpfs reads it; the kernel's default without.
+    pub tmpfs_size: Option<String>,
+    /// Digest that the image must have.
+    pub sha256: Option<[u8; 32]>,
+    /// Where the cluster's secrets are.
+    pub secrets: Option<NfsSource>,
+    /// Which hook runs, and how long it may take.
+    pub preboot: PrebootParam,
+    /// Longest time for the hook.
+    pub preboot_timeout: Duration,
+    /// What a failed hook does to the boot.
+    pub preboot_onfail: PrebootOnFail,
+    /// The operator's brake on the disks.
+    pub disk: Brake,
+    /// Longest time for the whole boot.
+    pub deadline: Duration,
+    /// What the root must have for the hand-over: `init=`, or systemd's place.
+    pub init: String,
+}
+
+/// What happens to a node whose boot failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailurePlan {
+    /// The end of it.
+    pub action: OnFail,
+    /// How long the cause stays on the console first.
+    pub wait: Duration,
+}
+
+/// Why there is nothing to boot from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BootError {
+    /// None of the arguments that name a server is there.
+    #[error(
+        "no rsinit.uri= (nor wwinit.server= or wwinit.uri=) on the kernel command line: \
+         nothing says where to boot from"
+    )]
+    NoUri,
+    /// One that cannot be used.
+    #[error("kernel argument {name}: {cause}")]
+    Uri {
+        /// The argument.
+        name: &'static str,
+        /// What is wrong with it.
+        cause: UriError,
+    },
+    /// A server that must be spoken to in TLS.
+    #[error("kernel argument {name}: {server} asks for TLS, which this version does not speak")]
+    Tls {
+        /// The argument.
+        name: &'static str,
+        /// The server.
+        server: Server,
+    },
+    /// Secrets that cannot be mounted.
+    #[error("kernel argument rsinit.secrets: {0}")]
+    Secrets(#[from] SecretsError),
+}
+
+/// What to do if the boot fails; needs nothing else to be right.
+pub fn plan_failure(params: &Params) -> FailurePlan {
+    let by_default = if params.shell { OnFail::Shell } else { OnFail::Reboot };
+    let action = params.onfail.unwrap_or(by_default);
+    let wait = match action {
+        OnFail::Shell => Duration::ZERO,
+        OnFail::Reboot | OnFail::Poweroff => Duration::from_secs(ONFAIL_WAIT_S),
+    };
+    FailurePlan { action, wait: params.onfail_wait.unwrap_or(wait) }
+}
+
+/// Resolves the kernel arguments.
+///
+/// # Errors
+/// [`BootError`], naming the argument.
+pub fn plan(params: &Params) -> Result<BootPlan, BootError> {
+    let uri = boot_uri(params)?;
+    let mac = match (uri.mac, params.wwid.as_deref()) {
+        (Some(mac), _) => Mac::Known(mac),
+        (None, None) => Mac::OfRoute,
+        (None, Some(wwid)) => read_wwid(wwid)?,
+    };
+    let secrets = match &params.secrets {
+        None => Some(NfsSource::warewulf(&uri.server.host)),
+        Some(text) => NfsSource::parse(text)?,
+    };
+    let seconds = Duration::from_secs;
+    Ok(BootPlan {
+        server: uri.server,
+        mac,
+        compress: params.compress,
+        tmpfs_size: params.tmpfs_size.clone(),
+        sha256: params.sha256,
+        secrets,
+        preboot: params.preboot.clone(),
+        preboot_timeout: params.preboot_timeout.unwrap_or(seconds(PREBOOT_TIMEOUT_S)),
+        preboot_onfail: params.preboot_onfail,
+        disk: params.disk,
+        deadline: params.deadline.unwrap_or(seconds(DEADLINE_S)),
+        init: params.init.clone().unwrap_or_else(|| "/sbin/init".to_owned()),
+    })
+}
+
+/// Our own argument first; of Warewulf's, the server wins over the URI, as in 4.7.
+fn boot_uri(params: &Params) -> Result<BootUri, BootError> {
+    let given = [
+        ("rsinit.uri", &params.uri),
+        ("wwinit.server", &params.ww_server),
+        ("wwinit.uri", &params.ww_uri),
+    ];
+    let found = given.into_iter().find_map(|(name, uri)| Some((name, uri.as_deref()?)));
+    let (name, text) = found.ok_or(BootError::NoUri)?;
+    let uri = BootUri::parse(text).map_err(|cause| BootError::Uri { name, cause })?;
+    if uri.server.tls {
+        return Err(BootError::Tls { name, server: uri.server });
+    }
+    Ok(uri)
+}
+
+/// `wwid=<mac>`, or `wwid=[<interface>]`.
+fn read_wwid(wwid: &str) -> Result<Mac, BootError> {
+    match wwid.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(name) => Ok(Mac::OfInterface(name.to_owned())),
+        None => {
+            parse_mac(wwid).map(Mac::Known).map_err(|cause| BootError::Uri { name: "wwid", cause })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(line: &str) -> Result<BootPlan, BootError> {
+        plan(&Params::parse(line).0)
+    }
+
+    #[test]
+    fn the_mac_comes_from_the_uri_then_wwid_then_the_route() {
+        let mac = |line: &str| planned(line).unwrap().mac;
+        let known = |mac: &str| Mac::Known(mac.to_owned());
+        assert_eq!(
+            mac("rsinit.uri=http://h/provision/02:00:00:00:00:01 wwid=02:00:00:00:00:02"),
+            known("02:00:00:00:00:01")
+        );
+        assert_eq!(mac("rsinit.uri=http://h wwid=02-00-00-00-00-0A"), known("02:00:00:00:00:0a"));
+        assert_eq!(mac("rsinit.uri=http://h wwid=[eth1]"), Mac::OfInterface("eth1".to_owned()));
+        assert_eq!(mac("rsinit.uri=http://h"), Mac::OfRoute);
+    }
+
+    #[test]
+    fn our_own_uri_wins_then_warewulfs_server_then_its_uri() {
+        let host = |line: &str| planned(line).unwrap().server.host;
+        assert_eq!(host("wwinit.uri=http://a wwinit.server=http://b rsinit.uri=http://c"), "c");
+        assert_eq!(host("wwinit.uri=http://a wwinit.server=http://b"), "b");
+        assert_eq!(host("wwinit_uri=http://a"), "a");
+    }
+
+    #[test]
+    fn nothing_to_boot_from_is_an_error_that_names_the_argument() {
+        let text = |line: &str| planned(line).unwrap_err().to_string();
+        assert!(text("root=rsinit quiet").starts_with("no rsinit.uri="));
+        assert!(text("rsinit.uri=nonsense").starts_with("kernel argument rsinit.uri: "));
+        assert!(text("rsinit.uri=http://h wwid=zz").starts_with("kernel argument wwid: "));
+        assert!(text("rsinit.uri=http://h rsinit.secrets=x").contains("rsinit.secrets"));
+        assert!(text("rsinit.uri=https://h").contains("TLS"));
+    }
+
+    #[test]
+    fn secrets_are_on_the_server_unless_said_otherwise() {
+        let secrets = |line: &str| planned(line).unwrap().secrets;
+        assert_eq!(secrets("rsinit.uri=http://h"), Some(NfsSource::warewulf("h")));
+        assert_eq!(secrets("rsinit.uri=http://h rsinit.secrets=none"), None);
+    }
+
+    #[test]
+    fn a_failure_reboots_after_a_minute_unless_somebody_is_there() {
+        let failure = |line: &str| plan_failure(&Params::parse(line).0);
+        let plan = |action, wait| FailurePlan { action, wait: Duration::from_secs(wait) };
+        assert_eq!(failure(""), plan(OnFail::Reboot, 60));
+        assert_eq!(failure("rd.shell"), plan(OnFail::Shell, 0));
+        assert_eq!(failure("rd.shell=0"), plan(OnFail::Reboot, 60));
+        assert_eq!(
+            failure("rsinit.onfail=poweroff rsinit.onfail.wait=1"),
+            plan(OnFail::Poweroff, 1)
+        );
+    }
+}
