@@ -16,6 +16,8 @@ pub struct Layout {
     pub proc: PathBuf,
     /// sysfs: `/sys`.
     pub sys: PathBuf,
+    /// The initramfs's own settings: `/etc`.
+    pub etc: PathBuf,
     /// State that outlives the boot: `/run`, carried over by dracut.
     pub run: PathBuf,
 }
@@ -34,8 +36,24 @@ impl Layout {
             dev: base.join("dev"),
             proc: base.join("proc"),
             sys: base.join("sys"),
+            etc: base.join("etc"),
             run: base.join("run"),
         }
+    }
+
+    /// `/proc/cmdline`.
+    pub fn cmdline(&self) -> PathBuf {
+        self.proc.join("cmdline")
+    }
+
+    /// `/sys/class/dmi/id`: what the firmware says of the machine.
+    pub fn dmi(&self) -> PathBuf {
+        self.sys.join("class/dmi/id")
+    }
+
+    /// `/dev/kmsg`.
+    pub fn kmsg(&self) -> PathBuf {
+        self.dev.join("kmsg")
     }
 
     /// `/run/rsinit`: the report and what else the agent leaves for the node.

@@ -2,6 +2,7 @@
 
 pub mod compression;
 pub mod cpio;
+pub mod elf;
 pub mod ext4;
 pub mod md;
 pub mod signature;

@@ -55,7 +55,7 @@ mod tests {
         let bare = interface("eth1", true, &["fe80::1", "169.254.3.4"]);
         let ready = interface("eth2", true, &["10.1.0.5"]);
         assert!(missing(&[], "h").starts_with("no network interface"));
-        assert!(missing(&[down.clone()], "h").starts_with("no carrier on eth0"));
+        assert!(missing(std::slice::from_ref(&down), "h").starts_with("no carrier on eth0"));
         assert!(missing(&[down.clone(), bare.clone()], "h").starts_with("no address on eth1"));
         assert_eq!(missing(&[down, bare, ready], "10.2.0.1"), "no route to 10.2.0.1 from eth2");
     }

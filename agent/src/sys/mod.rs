@@ -5,6 +5,7 @@
 //! whether it matters is known to the caller.
 
 pub mod block;
+pub mod guard;
 pub mod md;
 pub mod mount;
 pub mod power;
