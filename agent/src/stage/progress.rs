@@ -1,7 +1,7 @@
 //! How far a download is, counted by the threads that do it and read by the one that tells.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Counters of one download.
@@ -13,6 +13,8 @@ pub struct Progress {
     pub fetched: AtomicU64,
     /// Bytes of the archive unpacked, uncompressed.
     pub unpacked: AtomicU64,
+    /// Set where unpacking failed: nobody needs the rest of the download.
+    pub failed: AtomicBool,
 }
 
 /// One line of progress.
@@ -32,6 +34,7 @@ impl Progress {
         for counter in [&self.total, &self.fetched, &self.unpacked] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.failed.store(false, Ordering::Relaxed);
     }
 
     /// Counts `bytes` as fetched.

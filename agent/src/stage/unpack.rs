@@ -58,14 +58,17 @@ pub fn unpack(
         let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
         let inflating = spawn("inflate").spawn_scoped(scope, move || inflate(source, feed))?;
         let writing = spawn("unpack").spawn_scoped(scope, move || {
-            clear_umask_of_this_thread().context("clearing the umask")?;
-            write(Placer::new(tree()?), drain, progress)
+            let written = clear_umask_of_this_thread()
+                .context("clearing the umask")
+                .and_then(|()| write(Placer::new(tree()?), drain, progress));
+            progress.failed.store(written.is_err(), Ordering::Relaxed);
+            written
         })?;
         let written = join(writing);
         match (join(inflating), written) {
             (Ok(()), written) => written,
-            // Whichever side stopped first knows why.
-            (Err(inflated), Err(written)) if is_gone(&inflated) => Err(written),
+            // Whichever side stopped first knows why: the other only saw it gone.
+            (Err(_), Err(written)) if !is_gone(&written) => Err(written),
             (Err(inflated), _) => Err(inflated),
         }
     })
@@ -84,14 +87,24 @@ fn join<T>(thread: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T>
     })
 }
 
+/// Whether the archive could not be read on because the inflating thread had stopped.
 fn is_gone(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<Gone>())
+    error.chain().any(|cause| match cause.downcast_ref() {
+        Some(cpio::Error::Source(source)) => {
+            source.get_ref().is_some_and(|inner| inner.is::<Gone>())
+        }
+        _ => false,
+    })
 }
 
 /// Reads and inflates the source to its end, where gzip's CRC and length are compared.
 fn inflate(source: impl Read + Send, feed: Feed) -> anyhow::Result<()> {
-    let mut archive = compression::open(BufReader::with_capacity(INPUT, source))?;
+    let source = BufReader::with_capacity(INPUT, source);
+    let mut archive = compression::open(source).map_err(|error| match error {
+        // The source's own error, as when it breaks later.
+        compression::Error::Source(error) => anyhow::Error::new(error),
+        other => anyhow::Error::new(other),
+    })?;
     Ok(feed.fill_from(&mut archive)?)
 }
 

@@ -7,6 +7,7 @@
 pub mod block;
 pub mod md;
 pub mod mount;
+pub mod socket;
 pub mod tree;
 
 /// Everything that a stage asks of the kernel and that a test wants to record.
