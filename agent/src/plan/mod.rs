@@ -5,3 +5,4 @@ pub mod disks;
 pub mod network;
 pub mod preboot;
 pub mod secrets;
+pub mod fetch;

@@ -8,4 +8,6 @@ pub mod network;
 pub mod preboot;
 pub mod root;
 pub mod secrets;
+pub mod fetch;
+pub mod progress;
 pub mod unpack;

@@ -12,6 +12,7 @@ pub mod power;
 pub mod process;
 pub mod root;
 pub mod route;
+pub mod socket;
 pub mod tree;
 
 /// Everything that a stage asks of the kernel and that a test wants to record.
