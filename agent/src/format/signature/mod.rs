@@ -197,7 +197,7 @@ impl<'a> Windows<'a> {
     }
 
     /// The bytes from `distance` before the end on; empty without a tail.
-    fn from_end(&self, distance: u64) -> Option<(u64, &'a [u8])> {
+    fn before_end(&self, distance: u64) -> Option<(u64, &'a [u8])> {
         let offset = self.size_bytes.checked_sub(distance)?;
         let from_start = offset.checked_sub(self.tail_start())?;
         let bytes = self.tail.get(usize::try_from(from_start).ok()?..)?;

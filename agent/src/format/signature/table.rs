@@ -73,7 +73,7 @@ pub(super) fn find(windows: Windows<'_>) -> Vec<Signature> {
         bytes.starts_with(magic).then_some((*offset, *name))
     });
     let end = FROM_END.iter().filter_map(|Magic(name, distance, magic)| {
-        let (offset, bytes) = windows.from_end(*distance)?;
+        let (offset, bytes) = windows.before_end(*distance)?;
         bytes.starts_with(magic).then_some((offset, *name))
     });
     let signature = |(offset, name)| Signature { offset, what: What::Known(name) };
