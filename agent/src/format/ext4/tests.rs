@@ -1,0 +1,1 @@
+//! The plan as a whole: sizes, disjointness, order, cost, spread over members.
