@@ -3,7 +3,9 @@
 pub mod buildinfo;
 pub mod cmdline;
 pub mod identity;
+pub mod assignment;
 pub mod mkdisk_conf;
+pub mod node_path;
 pub mod profile;
 pub mod secrets;
 pub mod uri;

@@ -10,4 +10,5 @@ pub mod root;
 pub mod secrets;
 pub mod fetch;
 pub mod progress;
+pub mod mkfs;
 pub mod unpack;
