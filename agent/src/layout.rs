@@ -18,6 +18,8 @@ pub struct Layout {
     pub sys: PathBuf,
     /// State that outlives the boot: `/run`, carried over by dracut.
     pub run: PathBuf,
+    /// Kernel modules of the initramfs: `/lib/modules`.
+    pub modules: PathBuf,
 }
 
 impl Layout {
@@ -35,6 +37,7 @@ impl Layout {
             proc: base.join("proc"),
             sys: base.join("sys"),
             run: base.join("run"),
+            modules: base.join("lib/modules"),
         }
     }
 

@@ -163,9 +163,15 @@ mod tests {
     fn a_file_of_four_extents_keeps_them_in_its_inode_and_of_five_does_not() {
         assert!(!needs_extent_block(4 * 32_768) && needs_extent_block(1 + 4 * 32_768));
         let four = Inode::over(8, 0o100_600, 1, &(100..100 + 4 * 32_768), None);
-        assert_eq!((four.blocks, &four.extents[..8]), (131_072, &[0x0a, 0xf3, 4, 0, 4, 0, 0, 0][..]));
+        assert_eq!(
+            (four.blocks, &four.extents[..8]),
+            (131_072, &[0x0a, 0xf3, 4, 0, 4, 0, 0, 0][..])
+        );
         let five = Inode::over(8, 0o100_600, 1, &(100..101 + 4 * 32_768), Some(7));
-        assert_eq!((five.blocks, &five.extents[..8]), (131_074, &[0x0a, 0xf3, 1, 0, 4, 0, 1, 0][..]));
+        assert_eq!(
+            (five.blocks, &five.extents[..8]),
+            (131_074, &[0x0a, 0xf3, 1, 0, 4, 0, 1, 0][..])
+        );
         assert_eq!(five.extents[16..20], [7, 0, 0, 0]);
     }
 

@@ -201,7 +201,8 @@ fn count_fixed_writes(
     for written in fixed.iter().filter(|range| *range != journal) {
         members.count(written.clone());
     }
-    let firsts = [pack.block_bitmap(0), pack.inode_bitmap(0), pack.inode_table(0, 0), journal.start];
+    let firsts =
+        [pack.block_bitmap(0), pack.inode_bitmap(0), pack.inode_table(0, 0), journal.start];
     for block in firsts {
         members.count(block..block.saturating_add(1));
     }

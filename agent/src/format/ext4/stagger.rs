@@ -51,7 +51,8 @@ impl Members {
             let writes = self.member(*block).and_then(|member| self.writes.get(member));
             writes.copied().unwrap_or(u64::MAX)
         };
-        let starts = (0..).map(|chunk: u64| first.saturating_add(chunk.saturating_mul(self.stride)));
+        let starts =
+            (0..).map(|chunk: u64| first.saturating_add(chunk.saturating_mul(self.stride)));
         starts.take(self.writes.len()).min_by_key(fewest).unwrap_or(from)
     }
 }
