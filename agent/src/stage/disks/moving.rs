@@ -38,8 +38,11 @@ pub(super) fn mount_volume(
     if is_there {
         return Ok(());
     }
-    // A module that cannot be loaded is told by the mount that then fails.
-    let _ = kernel.load_module(&layout.modules, "ext4");
+    // ext4 asks the kernel's crypto for crc32c by an alias, which without modprobe
+    // nobody resolves; a module that cannot be loaded is told by the mount that fails.
+    for module in ["crc32c_intel", "crc32c_generic", "ext4"] {
+        let _ = kernel.load_module(&layout.modules, module);
+    }
     let mount = Mount {
         source: node.display().to_string(),
         target: folder,

@@ -74,10 +74,10 @@ fn read_nvme(folder: &Path, parts: &[String], name: &str) -> (Transport, Place) 
     let places = controllers.iter().map(|folder| {
         let parts: Vec<String> =
             folder.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-        place(&parts, vec![nsid])
+        let place = place(&parts, Vec::new());
+        Place { unit: vec![nsid], text: format!("{} ns {nsid}", place.text), ..place }
     });
-    let mut place = places.min().unwrap_or_default();
-    place.text = format!("{} ns {nsid}", place.text);
+    let place = places.min().unwrap_or_default();
     (if is_local { Transport::Nvme } else { Transport::NvmeFabrics }, place)
 }
 
