@@ -1,13 +1,18 @@
 //! Writes a planned ext4 to a device or a file, and the command that does so by hand.
 
+mod command;
+
+pub use command::run;
+
 use crate::format::ext4::{self, Filesystem};
+use crate::format::signature::{self, MARKER_BYTES, Windows};
 use anyhow::Context;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// Zeros written over both ends of the medium before anything else: signatures of
+/// Bytes of zeros written over each end of the medium before anything else: signatures of
 /// what was there before stand within it.
-const WIPED_BYTES: u64 = 512 * 1024;
+const ERASED_BYTES: usize = 512 * 1024;
 
 /// What making a file system has cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,11 +44,12 @@ impl Written {
     }
 }
 
-/// Makes an ext4 file system on the first `size_bytes` of `device`.
+/// Makes an ext4 file system on the first `size_bytes` of `device`, which is open
+/// for reading and writing.
 ///
 /// Cut short at any point, it leaves something that is recognised as no file
 /// system: old signatures go first, the new superblock comes last, each behind
-/// a flush.
+/// a flush. The mark that a file system is being made stays in block 0 until then.
 ///
 /// # Errors
 /// Options or a size that [`Filesystem::plan`] refuses, before a byte is
@@ -56,7 +62,7 @@ pub fn make_ext4(
     let filesystem = Filesystem::plan(size_bytes, options).context("planning the file system")?;
     let mut written = Written::default();
     if !options.zeroed {
-        wipe_ends(device, &filesystem, &mut written).context("wiping old signatures")?;
+        erase_ends(device, &filesystem, &mut written).context("erasing old signatures")?;
     }
     for chunk in filesystem.chunks() {
         if chunk.offset == 0 {
@@ -70,11 +76,26 @@ pub fn make_ext4(
     Ok(written)
 }
 
-/// Zeros over both ends, flushed.
-fn wipe_ends(device: &File, filesystem: &Filesystem, written: &mut Written) -> std::io::Result<()> {
-    let zeros = vec![0; usize::try_from(WIPED_BYTES).unwrap_or(0)];
-    let end = filesystem.blocks().saturating_mul(filesystem.block_bytes());
-    written.write(device, 0, &zeros)?;
-    written.write(device, end.saturating_sub(WIPED_BYTES), &zeros)?;
+/// Zeros over both ends, flushed; block 0 keeps the mark of an unfinished file system.
+fn erase_ends(
+    device: &File,
+    filesystem: &Filesystem,
+    written: &mut Written,
+) -> std::io::Result<()> {
+    let zeros = vec![0; ERASED_BYTES];
+    let mut mark = vec![0; MARKER_BYTES];
+    device.read_exact_at(&mut mark, 0)?;
+    let size_bytes = filesystem.blocks().saturating_mul(filesystem.block_bytes());
+    let block = Windows { size_bytes, head: &mark, tail: &[] };
+    let is_marked = signature::identify(block).formatting().is_some();
+    let (first, rest) = zeros.split_at(MARKER_BYTES);
+    if is_marked {
+        let behind = u64::try_from(first.len()).unwrap_or(0);
+        written.write(device, behind, rest)?;
+    } else {
+        written.write(device, 0, &zeros)?;
+    }
+    let length = u64::try_from(zeros.len()).unwrap_or(0);
+    written.write(device, size_bytes.saturating_sub(length), &zeros)?;
     device.sync_data()
 }
