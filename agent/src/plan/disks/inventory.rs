@@ -108,6 +108,11 @@ impl Transport {
         }
     }
 
+    /// Whether disks attached like this may be used at all.
+    pub fn is_usable(&self) -> bool {
+        self.group().is_some()
+    }
+
     /// The group in which a disk is numbered; `None` for disks that are never used.
     pub(super) fn group(&self) -> Option<u8> {
         match self {

@@ -1,1 +1,1 @@
-mod x {}
+//! The cases of the plan.
