@@ -1,5 +1,6 @@
 //! Bytes to and from types, pure: no paths, no system calls.
 
+pub mod archive;
 pub mod compression;
 pub mod cpio;
 pub mod elf;
