@@ -4,17 +4,7 @@
 //! on. What differs is the root's stage, `image` or `container` (400 for the one that a server does
 //! not know), and whether there is a compressed file (404 where there is none).
 
-/// Which forms of a file to ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Compress {
-    /// gzip, and uncompressed where there is no `.gz`.
-    #[default]
-    Auto,
-    /// gzip only.
-    Gz,
-    /// Uncompressed only.
-    Raw,
-}
+pub use crate::config::cmdline::Compress;
 
 /// What a server has for a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

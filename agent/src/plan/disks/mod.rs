@@ -16,26 +16,12 @@ mod wipe;
 
 use std::collections::BTreeSet;
 
+pub use crate::config::cmdline::Brake;
 use crate::config::mkdisk_conf::MkdiskConf;
 use crate::config::profile::{Entry, Profile, Volume};
 
 use inventory::{Disk, Inventory};
 pub use step::{Member, Step};
-
-/// The operator's brake, `rsinit.disk=`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Brake {
-    /// What the settings say.
-    #[default]
-    Auto,
-    /// No disk is looked at.
-    Off,
-    /// Print, touch nothing.
-    Plan,
-    /// Assemble and mount what is there; never wipe, never create.
-    Keep,
-}
 
 /// What a plan is made from.
 #[derive(Debug, Clone, Copy)]

@@ -66,6 +66,14 @@ impl Prepared {
         })
     }
 
+    /// What an administrator should look at: refusals, warnings and failures.
+    pub fn problems(&self) -> impl Iterator<Item = &str> {
+        let planned = self.plan.iter().flat_map(|plan| plan.refusals.iter().chain(&plan.warnings));
+        let failed = self.outcomes.iter().filter_map(|outcome| outcome.error.as_ref());
+        let unplanned = self.lines.iter().take(if self.plan.is_none() { usize::MAX } else { 0 });
+        planned.chain(failed).chain(unplanned).map(String::as_str)
+    }
+
     /// The text of `/mkdisk.log`.
     pub fn log_text(&self) -> String {
         let table = self.plan.as_ref().map(DiskPlan::to_string).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::config::mkdisk_conf::{self, MkdiskConf};
 use crate::config::profile::{self, Profile};
+use crate::sys::root::resolve;
 
 /// Where the settings lie below a root.
 const CONF: &str = "etc/mkdisk/mkdisk.conf";
@@ -32,14 +33,18 @@ pub(super) struct Failure {
     pub is_required: bool,
 }
 
-/// Reads the texts below a root; what is not there is left out.
+/// Reads the texts below a root, which need not be the running one; what is not
+/// there is left out.
 pub fn read_sources(root: &Path) -> Sources {
-    let entries = std::fs::read_dir(root.join(PROFILES)).into_iter().flatten().flatten();
-    let profiles = entries.filter_map(|entry| {
-        let text = std::fs::read(entry.path()).ok()?;
-        Some((entry.file_name().to_string_lossy().into_owned(), text))
+    let read = |path: &Path| std::fs::read(resolve(root, path).ok()?).ok();
+    let folder = resolve(root, Path::new(PROFILES)).ok();
+    let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+    let profiles = entries.into_iter().flatten().flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        let text = read(&Path::new(PROFILES).join(&name))?;
+        Some((name.to_string_lossy().into_owned(), text))
     });
-    Sources { conf: std::fs::read(root.join(CONF)).ok(), profiles: profiles.collect() }
+    Sources { profiles: profiles.collect(), conf: read(Path::new(CONF)) }
 }
 
 /// Reads the settings. A node without `mkdisk.conf` has none; one whose settings
