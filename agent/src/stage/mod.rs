@@ -21,6 +21,7 @@ pub mod progress;
 pub mod root;
 pub mod secrets;
 pub mod unpack;
+pub mod wwinit_d;
 
 use std::fs;
 use std::sync::mpsc::channel;
@@ -98,6 +99,11 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
     let system = ctx.step("system-overlay", &format!("fetching from {server}"), || {
         overlay::fetch(ctx, &provision, What::System)
     })?;
+    let scripts = wwinit_d::scripts(&system)?;
+    if !scripts.is_empty() {
+        let what = format!("running {} scripts of the system overlay", scripts.len());
+        ctx.step(wwinit_d::NAME, &what, || wwinit_d::run(ctx, &system, &scripts))?;
+    }
     ctx.step(root::NAME, "mounting the root", || root::mount(ctx, plan.tmpfs_size.as_deref()))?;
 
     // The disks are made ready beside the image, where the overlay says how.
