@@ -52,6 +52,11 @@ impl Layout {
         self.proc.join("cmdline")
     }
 
+    /// `/proc/meminfo`.
+    pub fn meminfo(&self) -> PathBuf {
+        self.proc.join("meminfo")
+    }
+
     /// `/sys/class/dmi/id`: what the firmware says of the machine.
     pub fn dmi(&self) -> PathBuf {
         self.sys.join("class/dmi/id")

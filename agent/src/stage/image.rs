@@ -1,12 +1,19 @@
 //! The root image: fetched, inflated and unpacked into the root while it comes.
 
 use super::context::{Context, Done, size};
-use super::fetch::{Options, fetch_and_unpack};
+use super::fetch::{self, Options, fetch_and_unpack};
 use crate::log;
 use crate::plan::fetch::{Provision, What};
 
 /// The stage's name.
 pub const NAME: &str = "image";
+
+/// How large the image is uncompressed, in bytes, where the server says so. One that
+/// does not answer yet is waited for when the image itself is fetched.
+pub fn raw_size(ctx: &Context<'_>, provision: &Provision) -> Option<u64> {
+    let options = Options::until(ctx.deadline, What::Image);
+    fetch::raw_size(&provision.raw_image(), &options.policy).ok().flatten()
+}
 
 /// Fetches the image into the root; `sha256` is the digest that it must have.
 ///

@@ -104,7 +104,11 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
         let what = format!("running {} scripts of the system overlay", scripts.len());
         ctx.step(wwinit_d::NAME, &what, || wwinit_d::run(ctx, &system, &scripts))?;
     }
-    ctx.step(root::NAME, "mounting the root", || root::mount(ctx, plan.tmpfs_size.as_deref()))?;
+    ctx.step(root::NAME, "mounting the root", || {
+        let raw = image::raw_size(ctx, &provision);
+        let size = root::size(ctx, plan.tmpfs_size.as_deref(), raw)?;
+        root::mount(ctx, size.as_deref())
+    })?;
 
     // The disks are made ready beside the image, where the overlay says how.
     let early = mkdisk::in_overlay(&system)?;

@@ -308,3 +308,24 @@ fn a_wwinit_d_script_that_fails_is_a_failed_boot() {
         "{error}"
     );
 }
+
+#[test]
+fn an_image_that_does_not_fit_is_refused_before_it_is_fetched() {
+    let bench = Bench::new(|tree| fs::write(tree.join("etc/large"), noise(3 << 20)).unwrap());
+    fs::create_dir(bench.dir.path().join("proc")).unwrap();
+    let meminfo = "MemTotal: 4096 kB\nMemAvailable: 2048 kB\n";
+    fs::write(bench.dir.path().join("proc/meminfo"), meminfo).unwrap();
+    let kernel = bench.recorder();
+    let error = bench.boot(&kernel, "").0.unwrap_err();
+    assert_eq!(
+        error,
+        "root: the image takes 3 MiB in memory, and 2 MiB are available for the root"
+    );
+    let fetched = |stage: &str| {
+        let requests = bench.server.requests();
+        requests
+            .iter()
+            .any(|one| one.head.query("stage") == Some(stage) && one.head.method == "GET")
+    };
+    assert!(fetched("system") && !fetched("image"));
+}
