@@ -52,6 +52,11 @@ impl Layout {
         self.proc.join("cmdline")
     }
 
+    /// `/etc/rsinit/server.crt` of the initramfs: who an `https://` server must be.
+    pub fn certificate(&self) -> PathBuf {
+        self.etc.join("rsinit/server.crt")
+    }
+
     /// `/proc/meminfo`.
     pub fn meminfo(&self) -> PathBuf {
         self.proc.join("meminfo")
