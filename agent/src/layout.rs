@@ -20,6 +20,8 @@ pub struct Layout {
     pub etc: PathBuf,
     /// State that outlives the boot: `/run`, carried over by dracut.
     pub run: PathBuf,
+    /// Kernel modules of the initramfs: `/lib/modules`.
+    pub modules: PathBuf,
 }
 
 impl Layout {
@@ -38,6 +40,7 @@ impl Layout {
             sys: base.join("sys"),
             etc: base.join("etc"),
             run: base.join("run"),
+            modules: base.join("lib/modules"),
         }
     }
 

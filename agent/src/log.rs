@@ -23,14 +23,22 @@ pub fn to_kmsg(path: &Path) {
 
 /// Says one line. Never a secret: no query string, no key, no body of a file.
 pub fn line(stage: &str, text: impl Display) {
-    let line = format!("rsinit: {stage}: {text}").replace('\n', " ");
+    say(&format!("rsinit: {stage}: {text}").replace('\n', " "));
+}
+
+/// Says why the boot failed; the error begins with its stage's name.
+pub fn last_line(error: impl Display) {
+    say(&format!("rsinit: {error}").replace('\n', " "));
+}
+
+fn say(line: &str) {
     let mut stderr = std::io::stderr().lock();
     // A console that is gone is no reason to stop a boot.
     let _ = stderr.write_all(format!("{line}\n").as_bytes());
     if let Some(mut kmsg) = KMSG.get() {
         // Level debug: the console has the line from standard error already.
         let text: String = line.chars().take(RECORD_MAX / 4).collect();
-        let text = if line.len() <= RECORD_MAX { &line } else { &text };
+        let text = if line.len() <= RECORD_MAX { line } else { &text };
         let _ = kmsg.write_all(format!("<15>{text}\n").as_bytes());
     }
 }

@@ -1,7 +1,9 @@
 //! `rsinit.secrets=`: where the cluster's secrets are.
 
+use serde::Serialize;
+
 /// An NFS export, and how to mount it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NfsSource {
     /// Name or address of the server; an IPv6 address without its brackets.
     pub host: String,

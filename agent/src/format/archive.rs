@@ -1,5 +1,6 @@
 //! A whole archive in memory, as a small overlay is: checked, or searched for a few files.
 
+use std::borrow::Cow;
 use std::io::BufReader;
 
 use super::{compression, cpio};
@@ -35,7 +36,7 @@ pub fn check(archive: &[u8]) -> Result<u64, Error> {
     Ok(reader.offset())
 }
 
-/// The regular files of `archive` whose name `wanted` says yes to: names as [`relative_name`] has
+/// The regular files of `archive` whose name `wanted` says yes to: names as [`path_below_root`] has
 /// them, and contents, in the archive's order. Of two with one name, the later counts.
 ///
 /// # Errors
@@ -45,21 +46,106 @@ pub fn find_files(archive: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<
     let mut reader = cpio::Reader::new(BufReader::with_capacity(BLOCK, source));
     let mut found: Vec<File> = Vec::new();
     while let Some(entry) = reader.next_entry()? {
-        let name = relative_name(&entry.name);
-        if entry.kind == cpio::Kind::Regular && wanted(name) {
+        let Ok(name) = path_below_root(&entry.name) else { continue };
+        if entry.kind == cpio::Kind::Regular && wanted(&name) {
             let content = reader.read_data(FILE_LIMIT)?;
-            found.retain(|(earlier, _)| earlier != name);
-            found.push((name.to_vec(), content));
+            found.retain(|(earlier, _)| *earlier != *name);
+            found.push((name.into_owned(), content));
         }
     }
     Ok(found)
 }
 
-/// An entry's name without a leading `./`.
-pub fn relative_name(name: &[u8]) -> &[u8] {
-    let mut name = name;
-    while let Some(rest) = name.strip_prefix(b"./") {
-        name = rest;
+/// Why an entry's name is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPath {
+    /// It starts with `/`.
+    #[error("the archive names it by an absolute path")]
+    Absolute,
+    /// A component of it is `..`.
+    #[error("its name has a component \"..\"")]
+    Upwards,
+}
+
+/// An entry's name as a path below the root: without `.`, empty components and a slash at the
+/// end. Empty: the root itself.
+///
+/// # Errors
+/// It could name something outside the root.
+pub fn path_below_root(name: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {
+    if name.starts_with(b"/") {
+        return Err(BadPath::Absolute);
     }
-    name
+    let mut plain = true;
+    for part in name.split(|byte| *byte == b'/') {
+        match part {
+            b".." => return Err(BadPath::Upwards),
+            b"" | b"." => plain = false,
+            _ => {}
+        }
+    }
+    if plain {
+        return Ok(Cow::Borrowed(name));
+    }
+    let parts = name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    Ok(Cow::Owned(parts.collect::<Vec<_>>().join(&b'/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_made_plain() {
+        let plain = |name: &[u8]| path_below_root(name).unwrap().into_owned();
+        assert_eq!(plain(b"a/b"), b"a/b");
+        assert_eq!(plain(b"./a//b/./c/"), b"a/b/c");
+        assert_eq!(plain(b"."), b"");
+        assert_eq!(plain(b"..a/b.."), b"..a/b..");
+    }
+
+    #[test]
+    fn paths_out_of_the_root_are_refused() {
+        for name in [&b".."[..], b"../a", b"a/../b", b"a/..", b"./.."] {
+            assert_eq!(path_below_root(name), Err(BadPath::Upwards));
+        }
+        assert_eq!(path_below_root(b"/etc/passwd"), Err(BadPath::Absolute));
+        assert_eq!(path_below_root(b"//x"), Err(BadPath::Absolute));
+    }
+
+    fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+        let inputs = files.iter().map(|(name, text)| {
+            let text = std::io::Cursor::new(text.as_bytes().to_vec());
+            (::cpio::newc::Builder::new(name).mode(0o100_644), text)
+        });
+        ::cpio::write_cpio(inputs, Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn files_are_found_whatever_the_compression() {
+        let raw = archive(&[("./etc/mkdisk/mkdisk.conf", "A=1"), ("etc/x", ""), ("etc/y", "2")]);
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gz, &raw).unwrap();
+        for bytes in [raw, gz.finish().unwrap()] {
+            let found = find_files(&bytes, |name| name != b"etc/x").unwrap();
+            let expected = [("etc/mkdisk/mkdisk.conf", "A=1"), ("etc/y", "2")];
+            assert_eq!(
+                found,
+                expected.map(|(a, b)| (a.as_bytes().to_vec(), b.as_bytes().to_vec()))
+            );
+            assert!(check(&bytes).is_ok());
+            assert!(check(&bytes[..bytes.len() - 150.min(bytes.len() / 2)]).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_no_archive_is_told_by_its_first_bytes() {
+        let error = check(b"<html>not found</html>").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "neither a cpio (newc) archive nor gzip: it starts with \"<html>not found<\""
+        );
+        assert!(check(b"").unwrap_err().to_string().contains("empty"));
+        assert!(check(b"\x28\xb5\x2f\xfd0000").unwrap_err().to_string().contains("zstd"));
+    }
 }

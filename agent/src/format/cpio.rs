@@ -132,7 +132,8 @@ impl<R: BufRead> Reader<R> {
         let data = u64::from(fields.size);
         self.padding = (4 - data % 4) % 4;
         self.remaining = data;
-        self.sum = checked.then_some((fields.check, 0));
+        // Only regular files have a sum: GNU cpio writes 0 for a link's target.
+        self.sum = (checked && fields.is_regular()).then_some((fields.check, 0));
         let entry = if name == TRAILER { None } else { Some(fields.entry(&name, self.archives)?) };
         self.name = name;
         Ok(entry)

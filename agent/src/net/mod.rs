@@ -1,1 +1,19 @@
 //! HTTP: a client that resumes, retries, and can bind a source port below 1024.
+//!
+//! [`open`] asks until a server answers; the [`Download`] it returns goes on by itself after the
+//! connection broke. Both give up at the [`Policy`]'s deadline, and tell each retry.
+//! Left out: TLS (an `https://` address is refused), proxies, cookies, authentication.
+
+mod backoff;
+mod connector;
+mod download;
+mod error;
+mod exchange;
+mod retry;
+mod url;
+
+pub use backoff::Backoff;
+pub use download::{Download, open, size_of};
+pub use error::{Cause, Error};
+pub use retry::{Candidate, Policy, Retry, Stop, Target};
+pub use url::redacted;

@@ -1,5 +1,6 @@
 //! The boot before anything is fetched: what the kernel arguments mean together.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,12 +9,12 @@ use crate::config::cmdline::{Brake, Compress, OnFail, Params, PrebootOnFail, Pre
 use crate::config::secrets::{NfsSource, SecretsError};
 use crate::config::uri::{BootUri, Server, UriError, parse_mac};
 
-/// Longest time for the whole boot, where `rsinit.deadline=` does not say: seconds.
-const DEADLINE_S: u64 = 900;
-/// How long the cause of a failure stays on the console before the node reboots: seconds.
-const ONFAIL_WAIT_S: u64 = 60;
-/// Longest time for the preboot hook, where `rsinit.preboot.timeout=` does not say: seconds.
-const PREBOOT_TIMEOUT_S: u64 = 300;
+/// Longest time for the whole boot, where `rsinit.deadline=` does not say.
+pub const DEADLINE: Duration = Duration::from_secs(900);
+/// How long the cause of a failure stays on the console before the node reboots.
+const ONFAIL_WAIT: Duration = Duration::from_secs(60);
+/// Longest time for the preboot hook, where `rsinit.preboot.timeout=` does not say.
+const PREBOOT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The node's MAC address, or where to find it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,8 +28,18 @@ pub enum Mac {
     OfRoute,
 }
 
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(mac) => f.write_str(mac),
+            Self::OfInterface(name) => write!(f, "that of {name}"),
+            Self::OfRoute => f.write_str("that of the interface that reaches the server"),
+        }
+    }
+}
+
 /// Everything that is decided before the first request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BootPlan {
     /// Where to ask.
     pub server: Server,
@@ -50,10 +61,25 @@ pub struct BootPlan {
     pub preboot_onfail: PrebootOnFail,
     /// The operator's brake on the disks.
     pub disk: Brake,
-    /// Longest time for the whole boot.
-    pub deadline: Duration,
     /// What the root must have for the hand-over: `init=`, or systemd's place.
     pub init: String,
+}
+
+impl fmt::Display for BootPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets = match &self.secrets {
+            Some(source) => format!("{}:{}", source.host, source.path),
+            None => "none".to_owned(),
+        };
+        writeln!(f, "server     {}", self.server)?;
+        writeln!(f, "mac        {}", self.mac)?;
+        writeln!(f, "image      stage=image, {}", self.compress)?;
+        writeln!(f, "root size  {}", self.tmpfs_size.as_deref().unwrap_or("half of the memory"))?;
+        writeln!(f, "secrets    {secrets}")?;
+        writeln!(f, "preboot    {} (at most {} s)", self.preboot, self.preboot_timeout.as_secs())?;
+        writeln!(f, "disks      {}", self.disk)?;
+        writeln!(f, "init       {}", self.init)
+    }
 }
 
 /// What happens to a node whose boot failed.
@@ -101,7 +127,7 @@ pub fn plan_failure(params: &Params) -> FailurePlan {
     let action = params.onfail.unwrap_or(by_default);
     let wait = match action {
         OnFail::Shell => Duration::ZERO,
-        OnFail::Reboot | OnFail::Poweroff => Duration::from_secs(ONFAIL_WAIT_S),
+        OnFail::Reboot | OnFail::Poweroff => ONFAIL_WAIT,
     };
     FailurePlan { action, wait: params.onfail_wait.unwrap_or(wait) }
 }
@@ -121,7 +147,6 @@ pub fn plan(params: &Params) -> Result<BootPlan, BootError> {
         None => Some(NfsSource::warewulf(&uri.server.host)),
         Some(text) => NfsSource::parse(text)?,
     };
-    let seconds = Duration::from_secs;
     Ok(BootPlan {
         server: uri.server,
         mac,
@@ -130,10 +155,9 @@ pub fn plan(params: &Params) -> Result<BootPlan, BootError> {
         sha256: params.sha256,
         secrets,
         preboot: params.preboot.clone(),
-        preboot_timeout: params.preboot_timeout.unwrap_or(seconds(PREBOOT_TIMEOUT_S)),
+        preboot_timeout: params.preboot_timeout.unwrap_or(PREBOOT_TIMEOUT),
         preboot_onfail: params.preboot_onfail,
         disk: params.disk,
-        deadline: params.deadline.unwrap_or(seconds(DEADLINE_S)),
         init: params.init.clone().unwrap_or_else(|| "/sbin/init".to_owned()),
     })
 }

@@ -77,4 +77,16 @@ impl Report {
             warnings: Vec::new(),
         }
     }
+
+    /// Closes the report: a boot without an error is as good as its worst stage.
+    pub fn finish(&mut self, error: Option<String>) {
+        let warned = !self.warnings.is_empty()
+            || self.stages.iter().any(|stage| stage.outcome != Outcome::Ok);
+        self.outcome = match (&error, warned) {
+            (Some(_), _) => Outcome::Failed,
+            (None, true) => Outcome::Warned,
+            (None, false) => Outcome::Ok,
+        };
+        self.error = error;
+    }
 }

@@ -91,6 +91,17 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Keeps for the report what has been said already.
+    pub fn keep_warning(&self, name: &str, text: &str) {
+        self.report().warnings.push(format!("{name}: {text}"));
+    }
+
+    /// Says that a stage failed although the boot goes on, and keeps it for the report.
+    pub fn warn_failed(&self, error: &anyhow::Error) {
+        log::line("warning", format_args!("{error:#}"));
+        self.report().warnings.push(format!("{error:#}"));
+    }
+
     /// How long the boot may still take.
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

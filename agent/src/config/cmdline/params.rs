@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::words::{Word, words};
 
 /// Every argument that begins with `rsinit.`.
@@ -22,7 +24,8 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Which form of the image and the overlays to ask for (`rsinit.compress=`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compress {
     /// gzip, and uncompressed where the server has no gzip.
     #[default]
@@ -34,7 +37,8 @@ pub enum Compress {
 }
 
 /// The operator's brake on everything that touches disks (`rsinit.disk=`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Brake {
     /// As `mkdisk.conf` says.
     #[default]
@@ -59,7 +63,8 @@ pub enum OnFail {
 }
 
 /// What a failed preboot hook does to the boot (`rsinit.preboot.onfail=`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PrebootOnFail {
     /// Say so and boot on.
     #[default]
@@ -69,7 +74,8 @@ pub enum PrebootOnFail {
 }
 
 /// Which hook runs in the new root (`rsinit.preboot=`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PrebootParam {
     /// Not given: Ansible where `/.buildinfo` names a playbook.
     #[default]
@@ -80,6 +86,38 @@ pub enum PrebootParam {
     None,
     /// An executable, by its absolute path in the image.
     Executable(String),
+}
+
+impl fmt::Display for Compress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "gzip, or uncompressed where the server has no gzip",
+            Self::Gz => "gzip",
+            Self::Raw => "uncompressed",
+        })
+    }
+}
+
+impl fmt::Display for Brake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "as mkdisk.conf says",
+            Self::Off => "left alone",
+            Self::Plan => "planned and printed, not touched",
+            Self::Keep => "assembled, never wiped",
+        })
+    }
+}
+
+impl fmt::Display for PrebootParam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("Ansible, where the image's /.buildinfo names a playbook"),
+            Self::Ansible => f.write_str("Ansible"),
+            Self::None => f.write_str("none"),
+            Self::Executable(path) => f.write_str(path),
+        }
+    }
 }
 
 /// An argument that is not as it should be.

@@ -99,6 +99,10 @@ impl Fields {
         })
     }
 
+    pub(super) fn is_regular(&self) -> bool {
+        self.mode & KIND_MASK == 0o100_000
+    }
+
     pub(super) fn entry(self, name: &[u8], archive: u32) -> Result<Entry, Error> {
         let kind = match self.mode & KIND_MASK {
             0o010_000 => Kind::Fifo,

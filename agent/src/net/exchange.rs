@@ -1,0 +1,210 @@
+//! One request and the head of its answer.
+
+use std::io;
+use std::time::Instant;
+
+use ureq::config::Config;
+use ureq::http::{HeaderMap, header};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::{Agent, BodyReader, Timeout};
+
+use super::connector::{NoConnection, Sockets};
+use super::error::Cause;
+use super::retry::Policy;
+
+/// From where on to ask for a file, and which version of it.
+pub struct Resume<'a> {
+    /// Offset of the first byte.
+    pub offset: u64,
+    /// The `Last-Modified` that the file had.
+    pub modified: &'a str,
+}
+
+/// A successful answer: 200 or 206.
+pub struct Answer {
+    /// The whole length of the file, where the server says it.
+    pub total: Option<u64>,
+    /// Offset of the first byte of the body.
+    pub offset: u64,
+    /// `Last-Modified`, as it was written.
+    pub modified: Option<String>,
+    /// The body.
+    pub body: BodyReader<'static>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("total", &self.total).finish_non_exhaustive()
+    }
+}
+
+/// A client for one target.
+#[derive(Debug)]
+pub struct Client {
+    agent: Agent,
+    policy: Policy,
+}
+
+impl Client {
+    pub fn new(policy: &Policy, privileged: bool) -> Self {
+        let config = Config::builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .user_agent(concat!("rsinit/", env!("CARGO_PKG_VERSION")))
+            // The file is wanted as it lies on the server: never a coding in transit.
+            .accept_encoding("")
+            .max_idle_connections(0)
+            .timeout_resolve(Some(policy.connect))
+            .build();
+        let sockets = Sockets { privileged, stall: policy.stall, stop: policy.stop.clone() };
+        let agent = Agent::with_parts(config, sockets, DefaultResolver::default());
+        Self { agent, policy: policy.clone() }
+    }
+
+    /// Asks for `url`, or for the rest of it.
+    ///
+    /// # Errors
+    /// Anything but a body with a definite end.
+    pub fn get(&self, url: &str, resume: Option<&Resume>) -> Result<Answer, Cause> {
+        let mut request = self.agent.get(url);
+        if let Some(resume) = resume {
+            request = request
+                .header(header::RANGE, format!("bytes={}-", resume.offset))
+                .header(header::IF_RANGE, resume.modified);
+        }
+        let left = self.policy.deadline.saturating_duration_since(Instant::now());
+        let request = request
+            .config()
+            .timeout_connect(Some(self.policy.connect.min(left)))
+            .timeout_recv_response(Some(self.policy.first_byte.min(left)))
+            .build();
+        let response = request.call().map_err(|error| self.cause(error))?;
+        let (head, body) = response.into_parts();
+        let modified = text(&head.headers, header::LAST_MODIFIED);
+        let length = length(&head.headers)?;
+        let (total, offset) = match head.status.as_u16() {
+            200 => (length, 0),
+            206 => {
+                let range = text(&head.headers, header::CONTENT_RANGE).unwrap_or_default();
+                let Some((from, last, total)) = parse_content_range(&range) else {
+                    return Err(Cause::Protocol(format!("206 with Content-Range \"{range}\"")));
+                };
+                if length.is_some_and(|length| Some(length) != (last + 1).checked_sub(from)) {
+                    return Err(Cause::Protocol(
+                        "206 with a length that is not its range's".into(),
+                    ));
+                }
+                (Some(total), from)
+            }
+            code => return Err(Cause::Status { code, meaning: None }),
+        };
+        if length.is_none() && !is_chunked(&head.headers) {
+            let what = "the answer has neither a Content-Length nor chunks: its end cannot be told";
+            return Err(Cause::Protocol(what.to_owned()));
+        }
+        Ok(Answer { total, offset, modified, body: body.into_reader() })
+    }
+
+    /// Asks for the length of `url` alone.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn head(&self, url: &str) -> Result<Option<u64>, Cause> {
+        let response = self.agent.head(url).call().map_err(|error| self.cause(error))?;
+        match response.status().as_u16() {
+            200 => length(response.headers()),
+            code => Err(Cause::Status { code, meaning: None }),
+        }
+    }
+
+    /// What an error of ureq is here.
+    pub fn cause(&self, error: ureq::Error) -> Cause {
+        if self.policy.stop.is_raised() {
+            return Cause::Cancelled;
+        }
+        match error {
+            ureq::Error::Timeout(reason @ (Timeout::Connect | Timeout::Resolve)) => Cause::Connect(
+                io::Error::new(io::ErrorKind::TimedOut, format!("timed out ({reason})")),
+            ),
+            ureq::Error::Timeout(Timeout::PerRead) => {
+                Cause::Timeout { waiting: "reading", seconds: self.policy.stall.as_secs() }
+            }
+            ureq::Error::Timeout(_) => Cause::Timeout {
+                waiting: "waiting for the answer",
+                seconds: self.policy.first_byte.as_secs(),
+            },
+            ureq::Error::HostNotFound => {
+                Cause::Connect(io::Error::new(io::ErrorKind::NotFound, "host not found"))
+            }
+            ureq::Error::Io(error) => io_cause(error),
+            other => Cause::Protocol(other.to_string()),
+        }
+    }
+
+    /// What an error of reading a body is here.
+    pub fn read_cause(&self, error: io::Error) -> Cause {
+        match error.downcast::<ureq::Error>() {
+            Ok(error) => self.cause(error),
+            Err(_) if self.policy.stop.is_raised() => Cause::Cancelled,
+            Err(error) => io_cause(error),
+        }
+    }
+}
+
+fn io_cause(error: io::Error) -> Cause {
+    match error.downcast::<NoConnection>() {
+        Ok(NoConnection(error)) => Cause::Connect(error),
+        Err(error) => Cause::Broken(error),
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn is_chunked(headers: &HeaderMap) -> bool {
+    text(headers, header::TRANSFER_ENCODING)
+        .is_some_and(|value| value.to_ascii_lowercase().contains("chunked"))
+}
+
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Cause> {
+    let Some(value) = text(headers, header::CONTENT_LENGTH) else { return Ok(None) };
+    let wrong = || Cause::Protocol(format!("Content-Length \"{value}\" is not a number"));
+    value.trim().parse().map(Some).map_err(|_| wrong())
+}
+
+/// `bytes 5-9/10`: first, last, total. A total of `*` is no use for going on.
+pub fn parse_content_range(value: &str) -> Option<(u64, u64, u64)> {
+    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits { text.parse::<u64>().ok() } else { None }
+    };
+    let (first, last, total) = (number(first)?, number(last)?, number(total)?);
+    (first <= last && last < total).then_some((first, last, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges_are_read_strictly() {
+        assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, 9, 10)));
+        for bad in [
+            "",
+            "bytes",
+            "bytes 5-9",
+            "bytes 9-5/10",
+            "bytes 5-10/10",
+            "bytes */10",
+            "bytes 5-9/*",
+            "bytes +5-9/10",
+            "bytes 5-9/18446744073709551616",
+            "items 5-9/10",
+        ] {
+            assert_eq!(parse_content_range(bad), None, "{bad}");
+        }
+    }
+}

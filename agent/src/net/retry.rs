@@ -1,0 +1,265 @@
+//! How long, how often and in which forms to ask.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::backoff::Backoff;
+use super::error::{Cause, Error};
+
+/// A flag that ends waits and reads from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Raises it, for good.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was raised.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// One retry, as it is told.
+#[derive(Debug)]
+pub struct Retry<'a> {
+    /// The address, redacted.
+    pub url: &'a str,
+    /// Why the try failed.
+    pub cause: &'a Cause,
+    /// Tries so far.
+    pub tries: u32,
+    /// How long until the next.
+    pub wait: Duration,
+}
+
+impl fmt::Display for Retry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.wait.as_secs_f32();
+        write!(f, "GET {}: {}", self.url, self.cause)?;
+        if let Cause::Status { meaning: Some(meaning), .. } = self.cause {
+            write!(f, " ({meaning})")?;
+        }
+        write!(f, "; try {} follows in {seconds:.1} s", self.tries + 1)
+    }
+}
+
+/// Patience.
+#[derive(Clone)]
+pub struct Policy {
+    /// When everything is given up.
+    pub deadline: Instant,
+    /// For a connection to come about.
+    pub connect: Duration,
+    /// For the head of an answer: overlays are built while the client waits.
+    pub first_byte: Duration,
+    /// For the next bytes inside a body.
+    pub stall: Duration,
+    /// The first wait between two tries, which then doubles.
+    pub first_wait: Duration,
+    /// The longest wait.
+    pub longest_wait: Duration,
+    /// The wait after 401 and 403: only a person can mend those.
+    pub refused_wait: Duration,
+    /// Tries where the answer is a refusal (4xx) or no HTTP.
+    pub refusals: u32,
+    /// Ends it all before the deadline.
+    pub stop: Stop,
+    /// Is told each retry.
+    pub on_retry: Arc<dyn Fn(&Retry) + Send + Sync>,
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl Policy {
+    /// The patience of a boot that must be over at `deadline`, telling nobody.
+    pub fn until(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(180),
+            stall: Duration::from_secs(20),
+            first_wait: Duration::from_millis(500),
+            longest_wait: Duration::from_secs(10),
+            refused_wait: Duration::from_secs(10),
+            refusals: 3,
+            stop: Stop::default(),
+            on_retry: Arc::new(|_| {}),
+        }
+    }
+
+    /// Sleeps, unless the stop is raised or the deadline comes first: then false.
+    pub fn sleep(&self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        if until >= self.deadline {
+            return false;
+        }
+        while !self.stop.is_raised() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
+        false
+    }
+
+    /// The backoff that this patience begins with.
+    pub fn backoff(&self) -> Backoff {
+        Backoff::new(self.first_wait, self.longest_wait)
+    }
+}
+
+/// One form in which a thing can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The address.
+    pub url: String,
+    /// Which candidate (by index) to ask next, at once, after which status.
+    pub otherwise: Vec<(u16, usize)>,
+}
+
+/// A thing to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its forms; the first is asked first.
+    pub candidates: Vec<Candidate>,
+    /// Whether it must be asked for from a source port below 1024.
+    pub privileged: bool,
+    /// What statuses mean for it.
+    pub meanings: Vec<(u16, &'static str)>,
+}
+
+impl Target {
+    /// One address, asked from any port.
+    pub fn plain(url: impl Into<String>) -> Self {
+        let candidate = Candidate { url: url.into(), otherwise: Vec::new() };
+        Self { candidates: vec![candidate], privileged: false, meanings: Vec::new() }
+    }
+
+    /// What `status` means for it.
+    pub fn meaning(&self, status: u16) -> Option<&'static str> {
+        self.meanings.iter().find(|(code, _)| *code == status).map(|(_, meaning)| *meaning)
+    }
+}
+
+/// Counts the tries at one thing, and says when it is enough.
+#[derive(Debug)]
+pub struct Tries {
+    policy: Policy,
+    backoff: Backoff,
+    count: u32,
+    refusals: u32,
+}
+
+impl Tries {
+    pub(super) fn new(policy: &Policy) -> Self {
+        Self { policy: policy.clone(), backoff: policy.backoff(), count: 0, refusals: 0 }
+    }
+
+    /// Something came: patience begins anew.
+    pub(super) fn reset(&mut self) {
+        self.count = 0;
+        self.refusals = 0;
+        self.backoff.reset();
+    }
+
+    /// Takes in a failed try, and waits for the next.
+    ///
+    /// # Errors
+    /// There is none: the failure is final, too many, or the time is up.
+    pub(super) fn wait(&mut self, url: &str, cause: Cause) -> Result<(), Error> {
+        self.count = self.count.saturating_add(1);
+        let (limited, slow) = match &cause {
+            Cause::Status { code: 401 | 403, .. } => (true, true),
+            Cause::Status { code: 408 | 429 | 500.., .. } => (false, false),
+            Cause::Status { .. } | Cause::Protocol(_) => (true, false),
+            Cause::Connect(_) | Cause::Timeout { .. } => (false, false),
+            Cause::Short { .. } | Cause::Broken(_) => (false, false),
+            Cause::Changed(_) | Cause::TooLong(_) | Cause::Cancelled => {
+                return Err(self.give_up(url, cause, false));
+            }
+        };
+        self.refusals = self.refusals.saturating_add(u32::from(limited));
+        if self.refusals >= self.policy.refusals.max(1) {
+            return Err(self.give_up(url, cause, false));
+        }
+        let wait = if slow { self.policy.refused_wait } else { self.backoff.next_wait() };
+        let late = Instant::now() + wait >= self.policy.deadline;
+        if !late {
+            let retry = Retry { url, cause: &cause, tries: self.count, wait };
+            (self.policy.on_retry)(&retry);
+        }
+        if self.policy.sleep(wait) {
+            return Ok(());
+        }
+        let cause = if self.policy.stop.is_raised() { Cause::Cancelled } else { cause };
+        Err(self.give_up(url, cause, late))
+    }
+
+    fn give_up(&self, url: &str, cause: Cause, out_of_time: bool) -> Error {
+        Error { url: url.to_owned(), cause, tries: self.count, out_of_time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quick() -> Policy {
+        Policy {
+            first_wait: Duration::from_millis(1),
+            longest_wait: Duration::from_millis(2),
+            refused_wait: Duration::from_millis(1),
+            ..Policy::until(Instant::now() + Duration::from_secs(60))
+        }
+    }
+
+    fn status(code: u16) -> Cause {
+        Cause::Status { code, meaning: None }
+    }
+
+    #[test]
+    fn refusals_are_few_and_failures_many() {
+        let mut tries = Tries::new(&quick());
+        assert!(tries.wait("u", status(404)).is_ok());
+        assert!(tries.wait("u", status(404)).is_ok());
+        assert_eq!(tries.wait("u", status(404)).unwrap_err().tries, 3);
+        let mut tries = Tries::new(&quick());
+        for _ in 0..50 {
+            assert!(tries.wait("u", status(503)).is_ok());
+        }
+        assert!(tries.wait("u", Cause::Changed(String::new())).is_err());
+    }
+
+    #[test]
+    fn the_deadline_ends_the_waiting_before_it_begins() {
+        let mut policy = quick();
+        policy.deadline = Instant::now() + Duration::from_millis(300);
+        policy.first_wait = Duration::from_secs(30);
+        policy.longest_wait = Duration::from_secs(30);
+        let started = Instant::now();
+        let error = Tries::new(&policy).wait("u", status(503)).unwrap_err();
+        assert!(started.elapsed() < Duration::from_millis(200));
+        assert!(error.out_of_time);
+        assert_eq!(error.to_string(), "GET u: 503, out of time");
+    }
+
+    #[test]
+    fn a_stop_ends_the_waiting() {
+        let mut policy = quick();
+        policy.first_wait = Duration::from_secs(30);
+        policy.longest_wait = Duration::from_secs(30);
+        policy.stop.raise();
+        let error = Tries::new(&policy).wait("u", status(503)).unwrap_err();
+        assert!(matches!(error.cause, Cause::Cancelled));
+    }
+}

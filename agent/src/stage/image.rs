@@ -1,0 +1,35 @@
+//! The root image: fetched, inflated and unpacked into the root while it comes.
+
+use super::context::{Context, Done, size};
+use super::fetch::{Options, fetch_and_unpack};
+use crate::log;
+use crate::plan::fetch::{Provision, What};
+
+/// The stage's name.
+pub const NAME: &str = "image";
+
+/// Fetches the image into the root; `sha256` is the digest that it must have.
+///
+/// # Errors
+/// The server refuses, is not there until the deadline, or serves a damaged image; or
+/// the root's file system is full.
+pub fn fetch(
+    ctx: &Context<'_>,
+    provision: &Provision,
+    sha256: Option<[u8; 32]>,
+) -> anyhow::Result<Done<()>> {
+    let options = Options { sha256, ..Options::until(ctx.deadline, What::Image) };
+    let request = provision.request(What::Image);
+    let mut say = |line| log::line(NAME, line);
+    let fetched = fetch_and_unpack(&request, &ctx.layout.sysroot, &options, &mut say)?;
+    for warning in &fetched.warnings {
+        ctx.warn(NAME, warning);
+    }
+    let note = format!(
+        "{} files, {} from {} fetched",
+        fetched.entries,
+        size(fetched.raw_bytes),
+        size(fetched.bytes)
+    );
+    Ok(Done { value: (), note, bytes: Some(fetched.bytes), retries: fetched.retries })
+}

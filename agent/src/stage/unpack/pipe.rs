@@ -1,0 +1,152 @@
+//! Blocks of bytes handed from the thread that inflates to the one that writes, and back empty.
+
+use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+/// Bytes of a block. Large enough that a hand-over costs nothing, small enough for the cache.
+const BLOCK: usize = 256 << 10;
+
+/// Blocks on their way at most; with those in work this bounds the memory to about 2 MiB.
+const DEPTH: usize = 6;
+
+/// The other end is gone: its own error says why.
+#[derive(Debug, thiserror::Error)]
+#[error("the other half of the unpacking stopped")]
+pub struct Gone;
+
+enum Message {
+    Block(Vec<u8>),
+    End,
+}
+
+/// The end that fills blocks.
+pub struct Feed {
+    full: SyncSender<Message>,
+    empty: Receiver<Vec<u8>>,
+}
+
+/// The end that reads them, without copying.
+pub struct Drain {
+    full: Receiver<Message>,
+    empty: Sender<Vec<u8>>,
+    block: Vec<u8>,
+    used: usize,
+    ended: bool,
+}
+
+/// A pipe of a few blocks.
+pub fn pipe() -> (Feed, Drain) {
+    let (full_in, full_out) = sync_channel(DEPTH);
+    let (empty_in, empty_out) = channel();
+    let drain = Drain { full: full_out, empty: empty_in, block: Vec::new(), used: 0, ended: false };
+    (Feed { full: full_in, empty: empty_out }, drain)
+}
+
+impl Feed {
+    /// Reads `source` to its end into the pipe.
+    ///
+    /// # Errors
+    /// `source` fails, or the other end is gone ([`Gone`]).
+    pub fn fill_from(&self, source: &mut dyn Read) -> io::Result<()> {
+        loop {
+            let mut block = self.empty.try_recv().unwrap_or_default();
+            block.resize(BLOCK, 0);
+            let filled = fill(source, &mut block);
+            let got = *filled.as_ref().unwrap_or(&0);
+            if got > 0 {
+                block.truncate(got);
+                self.send(Message::Block(block))?;
+            }
+            if filled? < BLOCK {
+                return self.send(Message::End);
+            }
+        }
+    }
+
+    fn send(&self, message: Message) -> io::Result<()> {
+        self.full.send(message).map_err(|_| io::Error::other(Gone))
+    }
+}
+
+/// Fills `block` as far as `source` goes.
+fn fill(source: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest) {
+            Ok(0) => break,
+            Ok(got) => filled += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+impl BufRead for Drain {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.used >= self.block.len() && !self.ended {
+            match self.full.recv() {
+                Ok(Message::Block(block)) => {
+                    let old = std::mem::replace(&mut self.block, block);
+                    self.used = 0;
+                    // The filling end may have finished: then nobody needs it.
+                    let _ = self.empty.send(old);
+                }
+                Ok(Message::End) => self.ended = true,
+                Err(_) => return Err(io::Error::other(Gone)),
+            }
+        }
+        Ok(self.block.get(self.used..).unwrap_or_default())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.used = self.used.saturating_add(amount);
+    }
+}
+
+impl Read for Drain {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let got = self.fill_buf()?.read(target)?;
+        self.consume(got);
+        Ok(got)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_bytes_come_through_in_order() {
+        let bytes: Vec<u8> = (0..3_000_001u32).map(|n| n.to_le_bytes()[0] ^ 7).collect();
+        let (feed, mut drain) = pipe();
+        let sent = bytes.clone();
+        let thread = std::thread::spawn(move || feed.fill_from(&mut &sent[..]));
+        let mut got = Vec::new();
+        drain.read_to_end(&mut got).unwrap();
+        assert!(got == bytes);
+        thread.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_source_that_fails_is_no_end() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+        }
+        let (feed, mut drain) = pipe();
+        let error = feed.fill_from(&mut (&b"abc"[..]).chain(Broken)).unwrap_err();
+        assert_eq!(error.to_string(), "broken");
+        drop(feed);
+        assert!(drain.read_to_end(&mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn filling_stops_when_nobody_reads() {
+        let (feed, drain) = pipe();
+        drop(drain);
+        assert!(feed.fill_from(&mut io::repeat(1)).unwrap_err().get_ref().unwrap().is::<Gone>());
+    }
+}
