@@ -195,6 +195,11 @@ impl<'a> Node<'a> {
         self.system.file("etc/mkdisk/profiles.d/test", profile)
     }
 
+    /// The root that the real image was packed from.
+    pub fn image_root(&self) -> &Path {
+        &self.cluster.artifacts.root
+    }
+
     /// Where files of this node go.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -1,5 +1,7 @@
 //! The main job: a real node with four disks, from the server to systemd, twice.
 
+use std::fs;
+
 use anyhow::{Context as _, Result};
 
 use super::{Bench, Case, Size};
@@ -27,6 +29,9 @@ const PROFILE: &str = "disk_config[1]=\"\"\n\
 const SETTINGS: &str =
     "FSCACHE_DIR=/scratch/fscache\nMOVE_DIRS=/var/log:/system/log,/tmp:/system/tmp\n";
 
+/// The key of ssh: each node's own, so it comes with the system overlay.
+const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
+
 /// Bytes of each disk.
 const DISK: u64 = 4 << 30;
 
@@ -44,6 +49,9 @@ pub fn furnish(node: &mut Node) -> Result<()> {
         .file("etc/machine-id", format!("{:032x}\n", 0x7e57_0000 + u32::from(node.number.0)))?;
     node.system.file("etc/issue", format!("{name}, booted by rsinit\n"))?;
     let owner = |uid, gid, mode| Owner { uid, gid, mode: Some(mode) };
+    let name = HOST_KEY.trim_start_matches('/');
+    let key = fs::read(node.image_root().join(name)).context("reading a host key")?;
+    node.system.owned(name, key, owner(0, 0, 0o600))?;
     node.system.owned("etc/site/key", "of the system overlay\n", owner(0, 42, 0o640))?;
     node.system.folder_owned("etc/site/drop", owner(1234, 4321, 0o1770))?;
     node.system.link("etc/site/link", "../hostname")?;
@@ -101,7 +109,7 @@ fn ask(node: &mut Node) {
         "/etc/munge/munge.key",
         "/etc/ssl/certs/node.pem",
         "/var/log/dracut-preboot.log",
-        "/var/log/dpkg.log",
+        "/var/log/image.log",
         "/mkdisk.log",
         "/system",
         "/scratch",
@@ -110,6 +118,7 @@ fn ask(node: &mut Node) {
         "/system/tmp",
         "/var/log",
         "/tmp",
+        HOST_KEY,
         "/etc/site/key",
         "/etc/site/drop",
         "/etc/site/link",
@@ -158,6 +167,7 @@ fn judge_overlays(node: &Node, answer: &Answer, facts: &mut Facts) {
     facts.equal("a link stays a link", answer.text("/etc/site/link"), "../hostname");
     let keys = answer.look("/root/.ssh/authorized_keys");
     facts.equal("the runtime overlay is there", keys.as_str(), "file 0600 0:0");
+    facts.equal("the host key is root's alone", answer.look(HOST_KEY).as_str(), "file 0600 0:0");
     facts.equal("setuid stays", answer.look("/usr/local/bin/tool").as_str(), "file 4755 0:0");
 }
 
@@ -222,8 +232,8 @@ fn judge_disks(answer: &Answer, facts: &mut Facts) {
     facts.equal("/tmp keeps its mode", answer.look("/tmp").as_str(), "folder 1777 0:0");
     facts.holds(
         "the image's logs were moved",
-        answer.path("/var/log/dpkg.log").is_some(),
-        "no dpkg.log",
+        answer.path("/var/log/image.log").is_some(),
+        "no image.log",
     );
     facts.equal("FSCACHE_DIR is made", answer.look("/scratch/fscache").as_str(), "folder 0700 0:0");
     facts.holds("there is /mkdisk.log", answer.path("/mkdisk.log").is_some(), "none");
