@@ -3,8 +3,7 @@
 
 TARGET   := x86_64-unknown-linux-musl
 BINARY   := target/$(TARGET)/release/rsinit
-WITNESS  := target/$(TARGET)/release/witness
-HARNESS  := target/release/test-vm
+HARNESS  := target/harness/test-vm
 PREFIX   := /usr
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
@@ -30,7 +29,7 @@ check: setup
 
 harness: build
 	cargo build --release --locked --target $(TARGET) -p test-vm --bin witness
-	cargo build --release --locked -p test-vm --bin test-vm
+	cargo build --profile harness --locked -p test-vm --bin test-vm
 
 test: check test-vm
 

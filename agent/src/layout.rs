@@ -18,6 +18,8 @@ pub struct Layout {
     pub sys: PathBuf,
     /// The initramfs's own settings: `/etc`.
     pub etc: PathBuf,
+    /// Scratch space of the initramfs: `/tmp`.
+    pub tmp: PathBuf,
     /// State that outlives the boot: `/run`, carried over by dracut.
     pub run: PathBuf,
     /// Kernel modules of the initramfs: `/lib/modules`.
@@ -39,6 +41,7 @@ impl Layout {
             proc: base.join("proc"),
             sys: base.join("sys"),
             etc: base.join("etc"),
+            tmp: base.join("tmp"),
             run: base.join("run"),
             modules: base.join("lib/modules"),
         }
@@ -47,6 +50,16 @@ impl Layout {
     /// `/proc/cmdline`.
     pub fn cmdline(&self) -> PathBuf {
         self.proc.join("cmdline")
+    }
+
+    /// `/etc/rsinit/server.crt` of the initramfs: who an `https://` server must be.
+    pub fn certificate(&self) -> PathBuf {
+        self.etc.join("rsinit/server.crt")
+    }
+
+    /// `/proc/meminfo`.
+    pub fn meminfo(&self) -> PathBuf {
+        self.proc.join("meminfo")
     }
 
     /// `/sys/class/dmi/id`: what the firmware says of the machine.

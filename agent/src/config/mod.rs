@@ -9,3 +9,4 @@ pub mod node_path;
 pub mod profile;
 pub mod secrets;
 pub mod uri;
+pub mod warewulf;

@@ -3,6 +3,8 @@
 //! The file also carries the BMC's password, so nothing of it is kept or printed but
 //! the fields below. Source: Warewulf's `wwinit` overlay, 4.5.8 to 4.7.
 
+use super::uri::Server;
+
 /// What the server says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WarewulfConfig {
@@ -12,6 +14,18 @@ pub struct WarewulfConfig {
     pub tls_port: Option<u16>,
     /// `WWIPADDR`: the server's address, as its certificate names it.
     pub address: Option<String>,
+}
+
+impl WarewulfConfig {
+    /// Where the server speaks TLS: as it says, and otherwise where it was reached, on
+    /// Warewulf's default port.
+    pub fn tls_server(&self, reached: &Server) -> Server {
+        Server {
+            tls: true,
+            host: self.address.clone().unwrap_or_else(|| reached.host.clone()),
+            port: self.tls_port.unwrap_or(9874),
+        }
+    }
 }
 
 /// Reads the assignments that matter; what is not one is passed over, as the file

@@ -108,14 +108,6 @@ pub enum BootError {
         /// What is wrong with it.
         cause: UriError,
     },
-    /// A server that must be spoken to in TLS.
-    #[error("kernel argument {name}: {server} asks for TLS, which this version does not speak")]
-    Tls {
-        /// The argument.
-        name: &'static str,
-        /// The server.
-        server: Server,
-    },
     /// Secrets that cannot be mounted.
     #[error("kernel argument rsinit.secrets: {0}")]
     Secrets(#[from] SecretsError),
@@ -171,11 +163,7 @@ fn boot_uri(params: &Params) -> Result<BootUri, BootError> {
     ];
     let found = given.into_iter().find_map(|(name, uri)| Some((name, uri.as_deref()?)));
     let (name, text) = found.ok_or(BootError::NoUri)?;
-    let uri = BootUri::parse(text).map_err(|cause| BootError::Uri { name, cause })?;
-    if uri.server.tls {
-        return Err(BootError::Tls { name, server: uri.server });
-    }
-    Ok(uri)
+    BootUri::parse(text).map_err(|cause| BootError::Uri { name, cause })
 }
 
 /// `wwid=<mac>`, or `wwid=[<interface>]`.
@@ -224,7 +212,6 @@ mod tests {
         assert!(text("rsinit.uri=nonsense").starts_with("kernel argument rsinit.uri: "));
         assert!(text("rsinit.uri=http://h wwid=zz").starts_with("kernel argument wwid: "));
         assert!(text("rsinit.uri=http://h rsinit.secrets=x").contains("rsinit.secrets"));
-        assert!(text("rsinit.uri=https://h").contains("TLS"));
     }
 
     #[test]

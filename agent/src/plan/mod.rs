@@ -5,4 +5,5 @@ pub mod disks;
 pub mod fetch;
 pub mod network;
 pub mod preboot;
+pub mod root;
 pub mod secrets;

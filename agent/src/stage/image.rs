@@ -1,12 +1,20 @@
 //! The root image: fetched, inflated and unpacked into the root while it comes.
 
 use super::context::{Context, Done, size};
-use super::fetch::{Options, fetch_and_unpack};
+use super::fetch::{self, Options, fetch_and_unpack};
+use super::source::Source;
 use crate::log;
-use crate::plan::fetch::{Provision, What};
+use crate::plan::fetch::What;
 
 /// The stage's name.
 pub const NAME: &str = "image";
+
+/// How large the image is uncompressed, in bytes, where the server says so. One that
+/// does not answer yet is waited for when the image itself is fetched.
+pub fn raw_size(ctx: &Context<'_>, source: &Source) -> Option<u64> {
+    let options = source.options(ctx, What::Image);
+    fetch::raw_size(&source.provision.raw_image(), &options).ok().flatten()
+}
 
 /// Fetches the image into the root; `sha256` is the digest that it must have.
 ///
@@ -15,11 +23,11 @@ pub const NAME: &str = "image";
 /// the root's file system is full.
 pub fn fetch(
     ctx: &Context<'_>,
-    provision: &Provision,
+    source: &Source,
     sha256: Option<[u8; 32]>,
 ) -> anyhow::Result<Done<()>> {
-    let options = Options { sha256, ..Options::until(ctx.deadline, What::Image) };
-    let request = provision.request(What::Image);
+    let options = Options { sha256, ..source.options(ctx, What::Image) };
+    let request = source.provision.request(What::Image);
     let mut say = |line| log::line(NAME, line);
     let fetched = fetch_and_unpack(&request, &ctx.layout.sysroot, &options, &mut say)?;
     for warning in &fetched.warnings {

@@ -20,7 +20,9 @@ pub mod preboot;
 pub mod progress;
 pub mod root;
 pub mod secrets;
+pub mod source;
 pub mod unpack;
+pub mod wwinit_d;
 
 use std::fs;
 use std::sync::mpsc::channel;
@@ -34,11 +36,12 @@ use crate::config::cmdline::{Complaint, Params, PrebootOnFail};
 use crate::layout::Layout;
 use crate::log;
 use crate::plan::boot::{BootPlan, DEADLINE, plan, plan_failure};
-use crate::plan::fetch::{Provision, What};
+use crate::plan::fetch::What;
 use crate::report::Report;
 use crate::sys::Kernel;
 use context::{Context, Done};
 use network::Reached;
+use source::Source;
 
 /// Time beyond the deadline after which a boot that still runs is stuck.
 const GRACE: Duration = Duration::from_secs(60);
@@ -86,26 +89,28 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
     let reached = ctx.step(network::NAME, &format!("waiting for a route to {server}"), || {
         network::wait(ctx, server, &plan.mac)
     })?;
-    let identity = identity::read(ctx);
-    let provision = Provision {
-        base: server.to_string(),
-        mac: reached.mac.clone(),
-        assetkey: identity.asset_key,
-        uuid: identity.uuid,
-        compress: plan.compress,
-    };
+    let source = Source::named(ctx, &plan, &reached.mac)?;
 
     let system = ctx.step("system-overlay", &format!("fetching from {server}"), || {
-        overlay::fetch(ctx, &provision, What::System)
+        overlay::fetch(ctx, &source, What::System)
     })?;
-    ctx.step(root::NAME, "mounting the root", || root::mount(ctx, plan.tmpfs_size.as_deref()))?;
+    let scripts = wwinit_d::scripts(&system)?;
+    if !scripts.is_empty() {
+        let what = format!("running {} scripts of the system overlay", scripts.len());
+        ctx.step(wwinit_d::NAME, &what, || wwinit_d::run(ctx, &system, &scripts))?;
+    }
+    ctx.step(root::NAME, "mounting the root", || {
+        let raw = image::raw_size(ctx, &source);
+        let size = root::size(ctx, plan.tmpfs_size.as_deref(), raw)?;
+        root::mount(ctx, size.as_deref())
+    })?;
 
     // The disks are made ready beside the image, where the overlay says how.
     let early = mkdisk::in_overlay(&system)?;
     let (image, disks) = thread::scope(|scope| {
         let disks = early.as_ref().map(|from| scope.spawn(|| mkdisk::prepare(ctx, &plan, from)));
         let image = ctx.step(image::NAME, &format!("fetching from {server}"), || {
-            image::fetch(ctx, &provision, plan.sha256)
+            image::fetch(ctx, &source, plan.sha256)
         });
         (image, disks.map(thread::ScopedJoinHandle::join))
     });
@@ -118,9 +123,10 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
         None => mkdisk::prepare(ctx, &plan, &disks::read_sources(&ctx.layout.sysroot)),
     };
 
-    let runtime = ctx.step("runtime-overlay", &format!("fetching from {server}"), || {
-        overlay::fetch(ctx, &provision, What::Runtime)
-    })?;
+    let source = source.for_runtime(&system, server)?;
+    let what = format!("fetching from {}", source.provision.base);
+    let runtime =
+        ctx.step("runtime-overlay", &what, || overlay::fetch(ctx, &source, What::Runtime))?;
     ctx.step("runtime-overlay", "unpacking over the image", || {
         overlay::apply(ctx, "runtime-overlay", &runtime)
     })?;

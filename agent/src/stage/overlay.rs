@@ -1,21 +1,18 @@
 //! The overlays: small archives, fetched whole before a byte of them is unpacked.
 
 use super::context::{Context, Done, size};
-use super::fetch::{Options, fetch_small};
+use super::fetch::fetch_small;
 use super::progress::Progress;
+use super::source::Source;
 use super::unpack::unpack;
-use crate::plan::fetch::{Provision, What};
+use crate::plan::fetch::What;
 
 /// Fetches an overlay into memory.
 ///
 /// # Errors
 /// The server refuses, is not there until the deadline, or serves a damaged archive.
-pub fn fetch(
-    ctx: &Context<'_>,
-    provision: &Provision,
-    what: What,
-) -> anyhow::Result<Done<Vec<u8>>> {
-    let archive = fetch_small(&provision.request(what), &Options::until(ctx.deadline, what))?;
+pub fn fetch(ctx: &Context<'_>, source: &Source, what: What) -> anyhow::Result<Done<Vec<u8>>> {
+    let archive = fetch_small(&source.provision.request(what), &source.options(ctx, what))?;
     let bytes = u64::try_from(archive.len())?;
     Ok(Done { bytes: Some(bytes), ..Done::new(archive, size(bytes)) })
 }

@@ -7,10 +7,37 @@ use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::context::{Context, Done};
 use crate::log;
+use crate::plan::root::{check_size, parse_meminfo, parse_size, plan_size};
 use crate::sys::mount::Mount;
 
 /// The stage's name.
 pub const NAME: &str = "root";
+
+/// The size option for an image that is `raw` bytes uncompressed, where the server says
+/// so: what was asked for, or what the image and the memory ask for.
+///
+/// # Errors
+/// The image cannot fit: better said now than after most of it has been fetched.
+pub fn size(
+    ctx: &Context<'_>,
+    asked: Option<&str>,
+    raw: Option<u64>,
+) -> anyhow::Result<Option<String>> {
+    let meminfo = fs::read_to_string(ctx.layout.meminfo()).unwrap_or_default();
+    let (Some(raw), Some(memory)) = (raw, parse_meminfo(&meminfo)) else {
+        return Ok(asked.map(str::to_owned));
+    };
+    match asked {
+        None => Ok(plan_size(raw, memory)?.map(|bytes| bytes.to_string())),
+        Some(asked) => {
+            // What tmpfs cannot read, it says itself when it is mounted.
+            if let Some(size) = parse_size(asked, memory) {
+                check_size(raw, size, memory)?;
+            }
+            Ok(Some(asked.to_owned()))
+        }
+    }
+}
 
 /// Mounts the tmpfs: its source is not `rootfs` (SELinux relabels nothing on that),
 /// its pages are spread over the NUMA nodes, and `/` is 0755.

@@ -270,3 +270,62 @@ fn nothing_to_boot_from_is_said_by_the_arguments_name() {
         rsinit::stage::run(&kernel, &layout, "root=rsinit rsinit.onfail=shell").unwrap_err();
     assert!(format!("{error:#}").starts_with("arguments: no rsinit.uri="), "{error:#}");
 }
+
+#[test]
+fn wwinit_d_scripts_run_by_name_before_the_root_is_there() {
+    let bench = Bench::new(|_| ());
+    let folder = bench.dir.path().join("system/warewulf/wwinit.d");
+    fs::create_dir_all(&folder).unwrap();
+    for name in ["20-mkfs.sh", "10-sfdisk.sh", ".hidden"] {
+        fs::write(folder.join(name), "").unwrap();
+    }
+    fs::create_dir_all(bench.dir.path().join("system/warewulf/run")).unwrap();
+    fs::write(bench.dir.path().join("system/warewulf/run/.ignition-done"), "").unwrap();
+    let kernel = bench.recorder();
+    let (result, _) = bench.boot(&kernel, "");
+    assert_eq!(result, Ok(()));
+    let script = |name: &str| {
+        let path = bench.dir.path().join("tmp/wwinit/warewulf/wwinit.d").join(name);
+        Call::Run("/bin/sh".to_owned(), vec![path.display().to_string()])
+    };
+    assert_eq!(
+        kernel.calls(),
+        [script("10-sfdisk.sh"), script("20-mkfs.sh"), mount("tmpfs", "tmpfs", "/sysroot")]
+    );
+    assert!(bench.sysroot().join("warewulf/run/.ignition-done").exists());
+}
+
+#[test]
+fn a_wwinit_d_script_that_fails_is_a_failed_boot() {
+    let bench = Bench::new(|_| ());
+    let folder = bench.dir.path().join("system/warewulf/wwinit.d");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("10-sfdisk.sh"), "").unwrap();
+    let kernel = Recorder { hook: Ok(Exit::Status(1)), ..bench.recorder() };
+    let error = bench.boot(&kernel, "").0.unwrap_err();
+    assert!(
+        error.starts_with("wwinit.d: warewulf/wwinit.d/10-sfdisk.sh ended with exit status 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_image_that_does_not_fit_is_refused_before_it_is_fetched() {
+    let bench = Bench::new(|tree| fs::write(tree.join("etc/large"), noise(3 << 20)).unwrap());
+    fs::create_dir(bench.dir.path().join("proc")).unwrap();
+    let meminfo = "MemTotal: 4096 kB\nMemAvailable: 2048 kB\n";
+    fs::write(bench.dir.path().join("proc/meminfo"), meminfo).unwrap();
+    let kernel = bench.recorder();
+    let error = bench.boot(&kernel, "").0.unwrap_err();
+    assert_eq!(
+        error,
+        "root: the image takes 3 MiB in memory, and 2 MiB are available for the root"
+    );
+    let fetched = |stage: &str| {
+        let requests = bench.server.requests();
+        requests
+            .iter()
+            .any(|one| one.head.query("stage") == Some(stage) && one.head.method == "GET")
+    };
+    assert!(fetched("system") && !fetched("image"));
+}

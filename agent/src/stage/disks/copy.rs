@@ -38,7 +38,7 @@ struct Run {
 ///
 /// # Errors
 /// The first entry that could not be copied; what was copied stays.
-pub(super) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<Copied> {
+pub fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<Copied> {
     let device = from.symlink_metadata().with_context(|| at("looking at", from))?.dev();
     let mut run = Run { device, links: BTreeMap::new(), copied: Copied::default() };
     run.copy_folder(from, to)?;

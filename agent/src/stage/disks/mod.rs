@@ -29,7 +29,7 @@ use crate::sys::Kernel;
 
 use apply::Workbench;
 pub use cli::run_command;
-pub use copy::Copied;
+pub use copy::{Copied, copy_tree};
 pub use record::{Outcome, Prepared};
 pub use settings::{Sources, read_sources};
 
