@@ -16,6 +16,8 @@ use crate::{image, tool};
 pub struct Artifacts {
     /// The kernel.
     pub kernel: Kernel,
+    /// The root of the real node, unpacked.
+    pub root: PathBuf,
     /// The initramfs with systemd.
     pub systemd: PathBuf,
     /// The initramfs without.
@@ -47,6 +49,7 @@ impl Artifacts {
             witness: workshop.binary("witness")?,
             accelerator: Accelerator::probe(workshop, &kernel)?,
             kernel,
+            root,
         })
     }
 

@@ -128,11 +128,22 @@ fn build(
 fn append_agent(program: &[u8], file: &Path) -> Result<()> {
     let temp = tempfile::tempdir().context("making a scratch folder")?;
     write_file(temp.path(), AGENT, program, 0o755)?;
-    let mut output =
-        fs::OpenOptions::new().append(true).open(file).context("opening the initramfs")?;
+    append(temp.path(), file).context("appending the agent")
+}
+
+/// Appends what is in `folder` to the uncompressed initramfs `file`.
+///
+/// # Errors
+/// The folder cannot be read, or the file not written.
+pub fn append(folder: &Path, file: &Path) -> Result<()> {
+    let mut output = fs::OpenOptions::new()
+        .append(true)
+        .open(file)
+        .with_context(|| format!("opening {}", file.display()))?;
     let length = output.metadata()?.len();
     let gap = usize::try_from(length.wrapping_neg() % 512)?;
     output.write_all(vec![0; gap].as_slice())?;
-    write_archive(&[temp.path().to_owned()], &Owners::default(), &mut output)
-        .context("appending the agent")
+    let mut archive = std::io::BufWriter::new(output);
+    write_archive(&[folder.to_owned()], &Owners::default(), &mut archive)?;
+    archive.flush().context("appending to an initramfs")
 }

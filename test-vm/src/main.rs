@@ -78,7 +78,7 @@ fn inside(words: &[String]) -> Result<ExitCode> {
     let scratch = PathBuf::from(scratch);
     let workshop = Workshop::open()?;
     let passed = match verb.as_str() {
-        "demo" => demo::run(&scratch, !rest.is_empty())?,
+        "demo" => demo::run(&workshop, &scratch, !rest.is_empty())?,
         _ => runner::run(&workshop, &scratch, &runner::choose(rest)?)?,
     };
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

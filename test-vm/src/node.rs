@@ -195,6 +195,11 @@ impl<'a> Node<'a> {
         self.system.file("etc/mkdisk/profiles.d/test", profile)
     }
 
+    /// The root that the real image was packed from.
+    pub fn image_root(&self) -> &Path {
+        &self.cluster.artifacts.root
+    }
+
     /// Where files of this node go.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -206,7 +211,7 @@ impl<'a> Node<'a> {
     /// The harness fails; what becomes of the node is in the [`Boot`].
     pub fn boot(&mut self, faults: impl FnOnce(&Faults)) -> Result<Boot> {
         let mut power = self.switch_on(faults)?;
-        let ending = power.running.wait(self.limit, |_| None)?;
+        let ending = power.running.wait(self.limit, gave_up)?;
         self.finish(power, ending)
     }
 
@@ -282,6 +287,13 @@ impl<'a> Node<'a> {
             took: since.elapsed(),
         })
     }
+}
+
+/// What dracut or systemd says where it waits for somebody at the keyboard.
+pub fn gave_up(text: &str) -> Option<String> {
+    let shells =
+        ["Dropping to debug shell", "You are in emergency mode", "Entering emergency mode"];
+    shells.iter().find(|shell| text.contains(**shell)).map(|shell| (*shell).to_owned())
 }
 
 /// A node that is on, and the server it boots from.

@@ -177,7 +177,7 @@ impl Running {
         self.input.take()
     }
 
-    /// Waits for its end, a kernel panic, or `stop` to return something for the text said so far.
+    /// Waits for its end, a kernel panic, or `stop` to return something for the text that is new.
     ///
     /// # Errors
     /// QEMU cannot be asked.
@@ -186,20 +186,31 @@ impl Running {
         limit: Duration,
         stop: impl Fn(&str) -> Option<String>,
     ) -> Result<Ending> {
+        self.wait_asking(limit, |text| if text.is_empty() { None } else { stop(text) })
+    }
+
+    /// As [`wait`](Self::wait), and asks `stop` also where nothing new was said.
+    ///
+    /// # Errors
+    /// QEMU cannot be asked.
+    pub fn wait_asking(
+        &mut self,
+        limit: Duration,
+        stop: impl Fn(&str) -> Option<String>,
+    ) -> Result<Ending> {
         let end = Instant::now() + limit;
         let mut seen = 0;
         loop {
             let (now, closed) = self.console.wait(seen, Duration::from_millis(250));
-            if now > seen {
-                // A marker may lie across the border of what has been seen.
-                let fresh = self.console.text_from(seen.saturating_sub(256));
-                if let Some(line) = fresh.lines().find(|line| line.contains("Kernel panic")) {
-                    return Ok(Ending::Panic(line.to_owned()));
-                }
-                if let Some(reason) = stop(&fresh) {
-                    return Ok(Ending::Stopped(reason));
-                }
-                seen = now;
+            // A marker may lie across the border of what has been seen.
+            let from = if now > seen { seen.saturating_sub(256) } else { now };
+            let fresh = self.console.text_from(from);
+            seen = now;
+            if let Some(line) = fresh.lines().find(|line| line.contains("Kernel panic")) {
+                return Ok(Ending::Panic(line.to_owned()));
+            }
+            if let Some(reason) = stop(&fresh) {
+                return Ok(Ending::Stopped(reason));
             }
             let status = self.child.try_wait().context("asking after QEMU")?;
             if let Some(status) = status.filter(|_| closed) {

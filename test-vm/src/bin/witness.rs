@@ -24,11 +24,15 @@ fn main() -> ExitCode {
         Some("hook-fail") => hook(ExitCode::FAILURE),
         Some("hook-hang") => {
             hook(ExitCode::SUCCESS);
-            loop {
-                std::thread::sleep(Duration::from_secs(60));
-            }
+            sleep_for_ever()
         }
         _ => testify(),
+    }
+}
+
+fn sleep_for_ever() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(60));
     }
 }
 
@@ -103,8 +107,8 @@ fn tell(word: &str, answer: &Answer) -> io::Result<()> {
 /// Switches off: as the first process by itself, else through systemd.
 fn end(first: bool, then: Then) -> ExitCode {
     if then == Then::Stay {
-        while first {
-            std::thread::sleep(Duration::from_secs(60));
+        if first {
+            sleep_for_ever();
         }
         return ExitCode::SUCCESS;
     }

@@ -1,6 +1,12 @@
 //! What is tried, one file a case or a family of cases, and how a case is run.
 
+mod arguments;
+mod disks;
+mod full_node;
+mod hooks;
+mod images;
 mod no_disk;
+mod server;
 
 use std::path::Path;
 
@@ -8,7 +14,10 @@ use anyhow::Result;
 
 use crate::cluster::Cluster;
 use crate::facts::Facts;
-use crate::node::{Node, Stand};
+use crate::node::{Boot, Node, Stand};
+use crate::qemu::Ending;
+
+pub use full_node::furnish;
 
 /// How much of the machine a case wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +75,40 @@ impl<'a> Bench<'a> {
 }
 
 /// All cases, in the order in which they are run: the long ones first.
-pub const CASES: &[Case] = &[no_disk::CASE];
+pub const CASES: &[Case] = &[
+    full_node::CASE,
+    images::HOSTILE,
+    server::REFUSED,
+    disks::KEPT,
+    images::DAMAGED,
+    server::UNREACHABLE,
+    server::LATE,
+    disks::BRAKES,
+    disks::BAD_SETTINGS,
+    disks::FOREIGN,
+    disks::BAD_PROFILE,
+    hooks::PASSES,
+    hooks::FAILS,
+    hooks::MISSING,
+    hooks::HANGS,
+    hooks::FATAL,
+    server::CUT,
+    images::NO_INIT,
+    arguments::NO_URI,
+    arguments::UNKNOWN,
+    no_disk::CASE,
+];
+
+/// The facts of a boot that fails as it should: the agent's last line begins with `begin`, names
+/// each of `words`, and no root was handed over.
+fn ends_with(boot: &Boot, begin: &str, words: &[&str], facts: &mut Facts) {
+    let last = boot.last_line();
+    facts.holds(&format!("the last line begins with {begin:?}"), last.starts_with(begin), last);
+    facts.contains("it names object and cause", last, words);
+    facts.holds("no root was handed over", boot.answer.is_none(), "an answer");
+    facts.equal("the node switched itself off", &boot.ending, &Ending::Off(Some(0)));
+    facts.holds("nothing panicked", !boot.console.contains("panicked"), "a panic");
+}
 
 #[cfg(test)]
 mod tests {

@@ -96,7 +96,7 @@ pub fn assemble_raid0(parts: &[(&Disk, Member)], image: &Path) -> Result<()> {
         let file =
             File::open(&disk.path).with_context(|| format!("opening {}", disk.path.display()))?;
         each_block(&file, end, |at, block| {
-            for (index, sector) in block.chunks(SECTOR as usize).enumerate() {
+            for (index, sector) in block.chunks(512).enumerate() {
                 let at = at + index as u64 * SECTOR;
                 let Some(inside) = at.checked_sub(member.data_offset) else { continue };
                 let to = (inside / chunk * count + role) * chunk + inside % chunk;

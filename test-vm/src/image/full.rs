@@ -57,7 +57,7 @@ const LEFT_OUT: [&str; 6] = [
 ];
 
 /// The kernel modules that a test node may want after the switch.
-const MODULES: [&str; 18] = [
+const MODULES: [&str; 19] = [
     "arch",
     "crypto",
     "drivers/block",
@@ -68,6 +68,7 @@ const MODULES: [&str; 18] = [
     "drivers/nvme",
     "drivers/virtio",
     "fs/autofs",
+    "fs/binfmt_misc.ko",
     "fs/configfs",
     "fs/ext4",
     "fs/fuse",
@@ -168,6 +169,7 @@ fn fill(root: &Path, witness: &[u8]) -> Result<()> {
             remove(&root.join(format!("etc/ssh/ssh_host_{kind}_key{end}")))?;
         }
     }
+    write_file(root, "var/log/image.log", b"written by the image\n", 0o640)?;
     write_file(root, "etc/hostname", b"from-the-image\n", 0o644)
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
 
 use super::{compress, pack, write_file, write_link};
 use crate::workshop::{Workshop, cached, key};
@@ -49,8 +50,22 @@ pub fn fill(root: &Path, witness: &[u8]) -> Result<()> {
     write_file(root, "etc/os-release", b"ID=tiny\nPRETTY_NAME=\"tiny test root\"\n", 0o644)?;
     write_file(root, "etc/hostname", b"from-the-image\n", 0o644)?;
     write_file(root, "var/log/image.log", b"written by the image\n", 0o640)?;
-    // Something to download: the image is cut and slowed in some cases.
-    let noise: Vec<u8> =
-        (0_u32..1 << 20).flat_map(|i| (i.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
-    write_file(root, "usr/share/ballast", &noise, 0o644)
+    write_file(root, "usr/share/ballast", &ballast(), 0o644)
+}
+
+/// Four MiB that do not compress: something to download, cut and slow down.
+fn ballast() -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..(4 << 20) / 8).flat_map(|_| next()).collect()
+}
+
+/// The digest of `/usr/share/ballast`.
+pub fn ballast_sha256() -> String {
+    Sha256::digest(ballast()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

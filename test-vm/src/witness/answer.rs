@@ -53,7 +53,7 @@ impl Answer {
 
     /// The topmost mount at exactly `at`.
     pub fn mount(&self, at: &str) -> Option<Mount<'_>> {
-        self.mountinfo.lines().filter_map(Mount::parse).filter(|mount| mount.at == at).last()
+        self.mountinfo.lines().filter_map(Mount::parse).rfind(|mount| mount.at == at)
     }
 
     /// The commands whose words begin with `words`.
@@ -93,24 +93,25 @@ pub struct Stage {
     pub took_ms: f64,
     /// What it moved, where it says so.
     pub bytes: Option<u64>,
-    /// What became of it, where it says so.
+    /// How it ended.
     pub outcome: String,
+    /// What it did, or why it failed.
+    pub note: String,
 }
 
 impl Stage {
     fn read(value: &Value) -> Option<Self> {
         let number = |name: &str| value.get(name).and_then(Value::as_f64);
         let start_ms = number("start_ms").unwrap_or(0.0);
-        let took_ms = number("end_ms").map(|end| end - start_ms).or_else(|| number("took_ms"));
-        let outcome = ["outcome", "detail", "summary", "said"]
-            .iter()
-            .find_map(|name| value.get(*name).and_then(Value::as_str));
+        let took_ms = number("end_ms").map(|end| end - start_ms);
+        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
         Some(Self {
             name: value.get("name")?.as_str()?.to_owned(),
             start_ms,
             took_ms: took_ms.unwrap_or(0.0),
             bytes: value.get("bytes").and_then(Value::as_u64),
-            outcome: outcome.unwrap_or("").to_owned(),
+            outcome: text("outcome"),
+            note: text("note"),
         })
     }
 }
