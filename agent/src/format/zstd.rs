@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn text(length: usize) -> Vec<u8> {
-        (0..length).map(|index| b"the root image "[index % 15] ^ (index / 4000) as u8).collect()
+        b"the root image ".repeat(length / 15 + 1).into_iter().take(length).collect()
     }
 
     fn frame(content: &[u8]) -> Vec<u8> {
