@@ -77,13 +77,13 @@ fn json_flag(mut parser: lexopt::Parser) -> anyhow::Result<bool> {
 
 fn boot() -> ExitCode {
     let layout = Layout::node();
-    crate::log::to_kmsg(&layout.kmsg());
+    crate::log::to_console(&layout);
     std::panic::set_hook(Box::new(|panic| crate::log::line("panic", panic)));
     let cmdline = read_cmdline(&layout);
     let cmdline = match cmdline {
         Ok(cmdline) => cmdline,
         Err(error) => {
-            crate::log::last_line(format_args!("{error:#}"));
+            crate::log::failure(format_args!("{error:#}"));
             return ExitCode::FAILURE;
         }
     };

@@ -39,6 +39,15 @@ impl What {
         }
     }
 
+    /// The stage of the boot that fetches it, for the log.
+    pub fn stage(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::System => "system-overlay",
+            Self::Runtime => "runtime-overlay",
+        }
+    }
+
     /// The stages that may name it on the wire.
     fn stages(self) -> &'static [&'static str] {
         match self {

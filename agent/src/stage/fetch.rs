@@ -47,7 +47,7 @@ impl Options {
     /// The options of a boot; retries are logged under the name of `what`.
     pub fn until(deadline: Instant, what: What) -> Self {
         let mut policy = Policy::until(deadline);
-        policy.on_retry = std::sync::Arc::new(move |retry| log::line(what.name(), retry));
+        policy.on_retry = std::sync::Arc::new(move |retry| log::line(what.stage(), retry));
         Self { policy, downloads: 5, sha256: None, pinned: None }
     }
 }
