@@ -7,3 +7,4 @@ pub mod elf;
 pub mod ext4;
 pub mod md;
 pub mod signature;
+pub mod zstd;

@@ -135,6 +135,10 @@ impl Transport for Socket {
         }
     }
 
+    fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
     fn is_open(&mut self) -> bool {
         // Each request has a connection of its own.
         false

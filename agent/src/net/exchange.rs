@@ -11,6 +11,7 @@ use ureq::{Agent, BodyReader, Timeout};
 use super::connector::{NoConnection, Sockets};
 use super::error::Cause;
 use super::retry::{Policy, Target};
+use super::stream::WrongCertificate;
 
 /// From where on to ask for a file, and which version of it.
 pub struct Resume<'a> {
@@ -161,6 +162,9 @@ impl Client {
 }
 
 fn io_cause(error: io::Error) -> Cause {
+    if error.get_ref().is_some_and(|inner| inner.is::<WrongCertificate>()) {
+        return Cause::Protocol(WrongCertificate.to_string());
+    }
     match error.downcast::<NoConnection>() {
         Ok(NoConnection(error)) => Cause::Connect(error),
         Err(error) => Cause::Broken(error),

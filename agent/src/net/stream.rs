@@ -35,7 +35,7 @@ impl Stream {
         let mut session =
             ClientConnection::new(pinned.0.clone(), name).map_err(io::Error::other)?;
         while session.is_handshaking() {
-            session.complete_io(&mut stream)?;
+            session.complete_io(&mut stream).map_err(wrong_certificate)?;
         }
         Ok(Self::Tls(Box::new(StreamOwned::new(session, stream))))
     }
@@ -46,6 +46,19 @@ impl Stream {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => &stream.sock,
         }
+    }
+}
+
+/// The server is not who it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("the server's certificate is not the one that it is known by")]
+pub struct WrongCertificate;
+
+fn wrong_certificate(error: io::Error) -> io::Error {
+    match error.downcast::<rustls::Error>() {
+        Ok(rustls::Error::InvalidCertificate(_)) => io::Error::other(WrongCertificate),
+        Ok(other) => io::Error::other(other),
+        Err(error) => error,
     }
 }
 

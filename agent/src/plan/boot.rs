@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::cmdline::{Brake, Compress, OnFail, Params, PrebootOnFail, PrebootParam};
+use crate::config::cmdline::{
+    Brake, Compress, Layout, OnFail, Params, PrebootOnFail, PrebootParam,
+};
 use crate::config::secrets::{NfsSource, SecretsError};
 use crate::config::uri::{BootUri, Server, UriError, parse_mac};
+use crate::plan::fetch::Routes;
 
 /// Longest time for the whole boot, where `rsinit.deadline=` does not say.
 pub const DEADLINE: Duration = Duration::from_secs(900);
@@ -45,6 +48,8 @@ pub struct BootPlan {
     pub server: Server,
     /// Who asks.
     pub mac: Mac,
+    /// What the server's files are called.
+    pub routes: Routes,
     /// Which form of image and overlays to ask for.
     pub compress: Compress,
     /// Size of the root tmpfs, as tmpfs reads it; the kernel's default without.
@@ -73,12 +78,21 @@ impl fmt::Display for BootPlan {
         };
         writeln!(f, "server     {}", self.server)?;
         writeln!(f, "mac        {}", self.mac)?;
-        writeln!(f, "image      stage=image, {}", self.compress)?;
+        writeln!(f, "image      {}", self.image())?;
         writeln!(f, "root size  {}", self.tmpfs_size.as_deref().unwrap_or("half of the memory"))?;
         writeln!(f, "secrets    {secrets}")?;
         writeln!(f, "preboot    {} (at most {} s)", self.preboot, self.preboot_timeout.as_secs())?;
         writeln!(f, "disks      {}", self.disk)?;
         writeln!(f, "init       {}", self.init)
+    }
+}
+
+impl BootPlan {
+    fn image(&self) -> String {
+        match &self.routes {
+            Routes::Warewulf => format!("stage=image, {}", self.compress),
+            Routes::Static { image, .. } => format!("/container/{image}, as it is"),
+        }
     }
 }
 
@@ -108,6 +122,9 @@ pub enum BootError {
         /// What is wrong with it.
         cause: UriError,
     },
+    /// A plain web server, and not all that it must be asked for.
+    #[error("rsinit.layout=static needs {0} too")]
+    Static(&'static str),
     /// Secrets that cannot be mounted.
     #[error("kernel argument rsinit.secrets: {0}")]
     Secrets(#[from] SecretsError),
@@ -142,6 +159,7 @@ pub fn plan(params: &Params) -> Result<BootPlan, BootError> {
     Ok(BootPlan {
         server: uri.server,
         mac,
+        routes: routes(params)?,
         compress: params.compress,
         tmpfs_size: params.tmpfs_size.clone(),
         sha256: params.sha256,
@@ -151,6 +169,23 @@ pub fn plan(params: &Params) -> Result<BootPlan, BootError> {
         preboot_onfail: params.preboot_onfail,
         disk: params.disk,
         init: params.init.clone().unwrap_or_else(|| "/sbin/init".to_owned()),
+    })
+}
+
+/// A plain web server is asked for an image by name, and for overlays by the node's name.
+fn routes(params: &Params) -> Result<Routes, BootError> {
+    if params.layout == Layout::Warewulf {
+        return Ok(Routes::Warewulf);
+    }
+    let overlays = !params.system.is_empty() || !params.runtime.is_empty();
+    if overlays && params.node.is_none() {
+        return Err(BootError::Static("rsinit.node="));
+    }
+    Ok(Routes::Static {
+        image: params.image.clone().ok_or(BootError::Static("rsinit.image="))?,
+        node: params.node.clone().unwrap_or_default(),
+        system: params.system.clone(),
+        runtime: params.runtime.clone(),
     })
 }
 
@@ -212,6 +247,25 @@ mod tests {
         assert!(text("rsinit.uri=nonsense").starts_with("kernel argument rsinit.uri: "));
         assert!(text("rsinit.uri=http://h wwid=zz").starts_with("kernel argument wwid: "));
         assert!(text("rsinit.uri=http://h rsinit.secrets=x").contains("rsinit.secrets"));
+    }
+
+    #[test]
+    fn a_plain_web_server_needs_an_image_and_for_overlays_a_node() {
+        let uri = "rsinit.uri=http://h rsinit.layout=static";
+        let text = |line: &str| planned(&format!("{uri} {line}")).unwrap_err().to_string();
+        assert_eq!(text(""), "rsinit.layout=static needs rsinit.image= too");
+        assert_eq!(
+            text("rsinit.image=i rsinit.system=a"),
+            "rsinit.layout=static needs rsinit.node= too"
+        );
+        let plan = planned(&format!("{uri} rsinit.image=i rsinit.node=n rsinit.system=b,,a"));
+        let routes = Routes::Static {
+            image: "i".to_owned(),
+            node: "n".to_owned(),
+            system: vec!["b".to_owned(), "a".to_owned()],
+            runtime: Vec::new(),
+        };
+        assert_eq!(plan.unwrap().routes, routes);
     }
 
     #[test]

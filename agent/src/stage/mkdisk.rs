@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
 use super::context::{Context, Done};
 use super::disks::{self, Prepared, Sources};
+use super::overlay::Overlay;
 use crate::config::mkdisk_conf;
-use crate::format::archive::find_files;
 use crate::log;
 use crate::plan::boot::BootPlan;
 
@@ -19,16 +19,16 @@ const CONF: &str = "etc/mkdisk/mkdisk.conf";
 /// The profiles, one a file.
 const PROFILES: &str = "etc/mkdisk/profiles.d";
 
-/// The settings in an overlay's archive; none where a part of them can only be in
+/// The settings in the system overlay; none where a part of them can only be in
 /// the image: then the disks wait for the image.
 ///
 /// # Errors
 /// A damaged archive.
-pub fn in_overlay(archive: &[u8]) -> anyhow::Result<Option<Sources>> {
+pub fn in_overlay(overlay: &Overlay) -> anyhow::Result<Option<Sources>> {
     let profiles = format!("{PROFILES}/");
     let wanted = |name: &[u8]| name == CONF.as_bytes() || name.starts_with(profiles.as_bytes());
     let mut sources = Sources { conf: None, profiles: BTreeMap::new() };
-    for (name, text) in find_files(archive, wanted).context("reading the system overlay")? {
+    for (name, text) in overlay.find_files(wanted)? {
         let name = String::from_utf8_lossy(&name).into_owned();
         match name.strip_prefix(&profiles) {
             Some(profile) => _ = sources.profiles.insert(profile.to_owned(), text),

@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use super::context::Context;
 use super::fetch::Options;
 use super::identity;
+use super::overlay::Overlay;
 use crate::config::uri::Server;
 use crate::config::warewulf;
-use crate::format::archive::find_files;
 use crate::net::tls::{Pinned, pinned};
 use crate::plan::boot::BootPlan;
 use crate::plan::fetch::{Provision, What};
@@ -47,6 +47,7 @@ impl Source {
             assetkey: identity.asset_key,
             uuid: identity.uuid,
             compress: plan.compress,
+            routes: plan.routes.clone(),
         };
         let mut pinned_certificate = None;
         if plan.server.tls {
@@ -66,9 +67,9 @@ impl Source {
     ///
     /// # Errors
     /// A damaged overlay, or a certificate that is none.
-    pub fn for_runtime(&self, overlay: &[u8], server: &Server) -> anyhow::Result<Self> {
+    pub fn for_runtime(&self, overlay: &Overlay, server: &Server) -> anyhow::Result<Self> {
         let wanted = |name: &[u8]| name == CONFIG || name == CERTIFICATE;
-        let files = find_files(overlay, wanted).context("reading the system overlay")?;
+        let files = overlay.find_files(wanted)?;
         let file = |name: &[u8]| files.iter().find(|(n, _)| n == name).map(|(_, text)| text);
         let config = file(CONFIG).map(|text| warewulf::parse(&String::from_utf8_lossy(text)));
         let (Some(config), Some(pem)) = (config.filter(|config| config.tls), file(CERTIFICATE))

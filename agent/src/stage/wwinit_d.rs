@@ -12,9 +12,7 @@ use anyhow::{Context as _, bail};
 
 use super::context::{Context, Done};
 use super::disks::copy_tree;
-use super::progress::Progress;
-use super::unpack::unpack;
-use crate::format::archive::find_files;
+use super::overlay::Overlay;
 use crate::sys::process::{Exit, RootCommand};
 
 /// The stage's name.
@@ -29,10 +27,10 @@ const RUN: &str = "warewulf/run";
 ///
 /// # Errors
 /// A damaged archive.
-pub fn scripts(overlay: &[u8]) -> anyhow::Result<Vec<String>> {
+pub fn scripts(overlay: &Overlay) -> anyhow::Result<Vec<String>> {
     let folder = format!("{SCRIPTS}/");
     let wanted = |name: &[u8]| name.strip_prefix(folder.as_bytes()).is_some_and(is_name);
-    let files = find_files(overlay, wanted).context("reading the system overlay")?;
+    let files = overlay.find_files(wanted)?;
     let mut names: Vec<String> =
         files.into_iter().map(|(name, _)| String::from_utf8_lossy(&name).into_owned()).collect();
     names.sort();
@@ -48,14 +46,14 @@ fn is_name(name: &[u8]) -> bool {
 ///
 /// # Errors
 /// The first script that does not end with exit status 0.
-pub fn run(ctx: &Context<'_>, overlay: &[u8], scripts: &[String]) -> anyhow::Result<Done<()>> {
+pub fn run(ctx: &Context<'_>, overlay: &Overlay, scripts: &[String]) -> anyhow::Result<Done<()>> {
     let prefix = prefix(ctx);
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&prefix)
         .with_context(|| format!("creating {}", prefix.display()))?;
-    unpack(&prefix, overlay, &Progress::default())?;
+    overlay.unpack(&prefix)?;
     let log_path = ctx.layout.state().join("wwinit.d.log");
     let log = open_log(&log_path)?;
     for script in scripts {

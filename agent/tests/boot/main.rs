@@ -12,7 +12,7 @@ use kernel::{Call, Recorder};
 use rsinit::layout::Layout;
 use rsinit::report::{Outcome, Report};
 use rsinit::sys::process::Exit;
-use test_vm::server::{Fault, Node, Rule, Server, Site};
+use test_vm::server::{Certificate, Fault, Node, Rule, Server, Site, Version};
 
 const MAC: &str = "52:54:00:00:00:01";
 
@@ -25,6 +25,11 @@ struct Bench {
 impl Bench {
     /// `image` fills the image's folder.
     fn new(image: impl FnOnce(&Path)) -> Self {
+        Self::with_site(image, |site| site)
+    }
+
+    /// The same with a site that `change` has had a look at.
+    fn with_site(image: impl FnOnce(&Path), change: impl FnOnce(Site) -> Site) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = |name: &str| {
             let path = dir.path().join(name);
@@ -48,7 +53,7 @@ impl Bench {
             runtime: vec![runtime],
             ..Node::default()
         };
-        let site = Site { nodes: vec![node], ..Site::default() };
+        let site = change(Site { nodes: vec![node], ..Site::default() });
         let server = Server::start("127.0.0.1:0".parse().unwrap(), site).unwrap();
         Self { dir, server }
     }
@@ -328,4 +333,48 @@ fn an_image_that_does_not_fit_is_refused_before_it_is_fetched() {
             .any(|one| one.head.query("stage") == Some(stage) && one.head.method == "GET")
     };
     assert!(fetched("system") && !fetched("image"));
+}
+
+/// A site of Warewulf 4.7 in TLS, whose system overlay names the port and brings
+/// `pem` as the server's certificate.
+fn tls_bench(pem: impl FnOnce(&Certificate) -> String) -> Bench {
+    let certificate = Certificate::new().unwrap();
+    let bench = Bench::with_site(
+        |_| (),
+        |site| Site { version: Version::V4_7_0, tls: Some(certificate.clone()), ..site },
+    );
+    let overlay = bench.dir.path().join("system/warewulf");
+    fs::create_dir_all(overlay.join("tls")).unwrap();
+    fs::write(overlay.join("tls/warewulf.crt"), pem(&certificate)).unwrap();
+    let port = bench.server.tls_addr().unwrap().port();
+    let config = format!("WWTLS=true\nWWTLSPORT={port}\nWWIPADDR=127.0.0.1\n");
+    fs::write(overlay.join("config"), config).unwrap();
+    bench
+}
+
+#[test]
+fn a_tls_server_gives_the_runtime_overlay_to_who_knows_its_certificate() {
+    let bench = tls_bench(|certificate| certificate.pem().to_owned());
+    let (result, _) = bench.boot(&bench.recorder(), "");
+    assert_eq!(result, Ok(()));
+    assert!(bench.sysroot().join("etc/hosts").exists());
+}
+
+#[test]
+fn a_server_with_another_certificate_gets_no_runtime_overlay_from_us() {
+    let bench = tls_bench(|_| Certificate::new().unwrap().pem().to_owned());
+    let (result, _) = bench.boot(&bench.recorder(), "rsinit.deadline=3");
+    let error = result.unwrap_err();
+    assert!(error.starts_with("runtime-overlay: GET https://127.0.0.1:"), "{error}");
+    assert!(error.contains("certificate"), "{error}");
+}
+
+#[test]
+fn without_a_certificate_the_servers_refusal_is_said() {
+    let bench = tls_bench(|_| String::new());
+    let config = bench.dir.path().join("system/warewulf/config");
+    fs::write(config, "WWTLS=false\n").unwrap();
+    let (result, _) = bench.boot(&bench.recorder(), "rsinit.deadline=3");
+    let error = result.unwrap_err();
+    assert!(error.contains("403") && error.contains("wants TLS"), "{error}");
 }

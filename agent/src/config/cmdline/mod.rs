@@ -7,5 +7,5 @@
 mod params;
 mod words;
 
-pub use params::{Brake, Complaint, Compress, OnFail, Params, PrebootOnFail, PrebootParam};
+pub use params::{Brake, Complaint, Compress, Layout, OnFail, Params, PrebootOnFail, PrebootParam};
 pub use words::{Word, words};

@@ -12,13 +12,18 @@ const KNOWN: &[&str] = &[
     "rsinit.compress",
     "rsinit.deadline",
     "rsinit.disk",
+    "rsinit.image",
+    "rsinit.layout",
+    "rsinit.node",
     "rsinit.onfail",
     "rsinit.onfail.wait",
     "rsinit.preboot",
     "rsinit.preboot.onfail",
     "rsinit.preboot.timeout",
+    "rsinit.runtime",
     "rsinit.secrets",
     "rsinit.sha256",
+    "rsinit.system",
     "rsinit.tmpfs.size",
     "rsinit.uri",
 ];
@@ -34,6 +39,16 @@ pub enum Compress {
     Gz,
     /// Uncompressed only.
     Raw,
+}
+
+/// How the server lays out what it serves (`rsinit.layout=`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Warewulf's `/provision/` route.
+    #[default]
+    Warewulf,
+    /// Files of a plain web server.
+    Static,
 }
 
 /// The operator's brake on everything that touches disks (`rsinit.disk=`).
@@ -152,6 +167,16 @@ pub struct Params {
     pub root: Option<String>,
     /// `init=`.
     pub init: Option<String>,
+    /// `rsinit.layout=`.
+    pub layout: Layout,
+    /// `rsinit.image=`: the image's name, with `rsinit.layout=static`.
+    pub image: Option<String>,
+    /// `rsinit.node=`: the node's name, with `rsinit.layout=static`.
+    pub node: Option<String>,
+    /// `rsinit.system=`: system overlays, in the order given.
+    pub system: Vec<String>,
+    /// `rsinit.runtime=`: runtime overlays, in the order given.
+    pub runtime: Vec<String>,
     /// `rsinit.compress=`.
     pub compress: Compress,
     /// `rsinit.tmpfs.size=` or `wwinit.tmpfs.size=`, as tmpfs reads it.
@@ -209,6 +234,13 @@ impl Params {
             "wwid" => self.wwid = text,
             "root" => self.root = text,
             "init" => self.init = text,
+            "rsinit.image" => self.image = text,
+            "rsinit.node" => self.node = text,
+            "rsinit.system" => self.system = list(word),
+            "rsinit.runtime" => self.runtime = list(word),
+            "rsinit.layout" => {
+                self.layout = choice(word, LAYOUT).map_err(|(cause, _)| (cause, true))?;
+            }
             "rsinit.tmpfs.size" => self.tmpfs_size = text,
             "wwinit.tmpfs.size" => self.tmpfs_size = self.tmpfs_size.take().or(text),
             "rsinit.secrets" => self.secrets = text,
@@ -239,6 +271,7 @@ impl Params {
 
 const COMPRESS: &[(&str, Compress)] =
     &[("auto", Compress::Auto), ("gz", Compress::Gz), ("raw", Compress::Raw)];
+const LAYOUT: &[(&str, Layout)] = &[("warewulf", Layout::Warewulf), ("static", Layout::Static)];
 const BRAKE: &[(&str, Brake)] =
     &[("auto", Brake::Auto), ("off", Brake::Off), ("plan", Brake::Plan), ("keep", Brake::Keep)];
 const ONFAIL: &[(&str, OnFail)] =
@@ -252,6 +285,12 @@ fn choice<T: Copy>(word: Word<'_>, choices: &[(&str, T)]) -> Result<T, (String, 
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         (format!("{value:?} is none of {}", names.join(", ")), false)
     })
+}
+
+/// Names between commas.
+fn list(word: Word<'_>) -> Vec<String> {
+    let names = word.value.unwrap_or_default().split(',');
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// Whole seconds, 0 to 86,400.
