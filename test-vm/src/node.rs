@@ -266,7 +266,7 @@ impl<'a> Node<'a> {
             asset_key: self.asset_key.clone(),
             ..server::Node::default()
         };
-        server::Site { version: self.version, secure: true, nodes: vec![node], owners }
+        server::Site { version: self.version, secure: true, nodes: vec![node], owners, tls: None }
     }
 
     /// Gathers what came of a boot; the machine is off afterwards.
