@@ -91,7 +91,7 @@ fn tell(answer: &Answer, node: &Node) {
     let stages = answer.stages();
     println!("\n{:<18} {:>9} {:>9} {:>10}  what it did", "stage", "began", "took", "MB");
     for stage in &stages {
-        let Stage { name, start_ms, took_ms, bytes, note, outcome } = stage;
+        let Stage { name, start_ms, took_ms, bytes, note, outcome, .. } = stage;
         #[allow(clippy::cast_precision_loss, reason = "megabytes for a reader")]
         let megabytes = bytes.map_or(String::new(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
         let mark = if outcome == "ok" { String::new() } else { format!("{outcome}: ") };

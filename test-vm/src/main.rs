@@ -63,6 +63,8 @@ fn run(words: &[String]) -> Result<ExitCode> {
 /// Makes what is missing, then goes inside.
 fn outside(words: &[String]) -> Result<ExitCode> {
     let workshop = Workshop::open()?;
+    let _occupied = workshop.occupy()?;
+    workshop.require_room()?;
     let artifacts = Artifacts::prepare(&workshop)?;
     let scratch = workshop.scratch()?;
     artifacts.save(scratch.path())?;

@@ -14,7 +14,7 @@ use crate::initramfs::Flavour;
 use crate::network::{Number, SERVER, tap};
 use crate::overlay::Overlay;
 use crate::qemu::{Ending, Machine, Nic, Running};
-use crate::server::{self, Faults, Served, Server};
+use crate::server::{self, Faults, Served, Server, Version};
 use crate::witness::{self, Answer, QUESTION, Question};
 
 /// The port of the first node's server; each node has a server of its own.
@@ -47,8 +47,10 @@ pub struct Node<'a> {
     pub runtime: Overlay,
     /// What its witness is asked.
     pub question: Question,
-    /// What the server knows about it beside.
+    /// The asset key that the server wants to hear.
     pub asset_key: Option<String>,
+    /// Which Warewulf its server is.
+    pub version: Version,
     /// How long a boot may take.
     pub limit: Duration,
     /// Whether its console is shown.
@@ -92,6 +94,7 @@ impl<'a> Node<'a> {
             runtime: Overlay::new(folder.join("runtime"))?,
             question: Question::default(),
             asset_key: None,
+            version: Version::default(),
             limit: Duration::from_secs(240),
             live: false,
             arguments: Vec::new(),
@@ -120,7 +123,8 @@ impl<'a> Node<'a> {
     }
 
     /// The command line that Warewulf 4.6.1's iPXE template writes, and what tests add: a console,
-    /// no waiting after a failure.
+    /// and the power off soon after a failure. Not at once: what a hook says on standard error
+    /// reaches the console through systemd's journal, a little later.
     fn usual_arguments(&self) -> Vec<String> {
         let mac = self.number.mac();
         let uri = self.uri();
@@ -136,7 +140,7 @@ impl<'a> Node<'a> {
             "console=ttyS0".to_owned(),
             "panic=-1".to_owned(),
             "rsinit.onfail=poweroff".to_owned(),
-            "rsinit.onfail.wait=0".to_owned(),
+            "rsinit.onfail.wait=2".to_owned(),
         ]
         .into()
     }
@@ -262,7 +266,7 @@ impl<'a> Node<'a> {
             asset_key: self.asset_key.clone(),
             ..server::Node::default()
         };
-        server::Site { secure: true, nodes: vec![node], owners, ..server::Site::default() }
+        server::Site { version: self.version, secure: true, nodes: vec![node], owners, tls: None }
     }
 
     /// Gathers what came of a boot; the machine is off afterwards.

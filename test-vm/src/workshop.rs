@@ -11,6 +11,9 @@ use tempfile::TempDir;
 /// What the name of an artifact ends with while it is being made.
 const UNFINISHED: &str = "-unfinished";
 
+/// What a cold run writes, with something to spare: 2 GiB of cache, 1 GiB of scratch, in bytes.
+const ROOM: u64 = 6 << 30;
+
 /// The folders of the tests, below cargo's target folder.
 #[derive(Debug, Clone)]
 pub struct Workshop {
@@ -61,6 +64,33 @@ impl Workshop {
         let path = self.binaries.join(name);
         anyhow::ensure!(path.is_file(), "{} is not built: make build", path.display());
         Ok(path)
+    }
+
+    /// Waits until no other run uses the cache, and keeps others out until the value is dropped.
+    ///
+    /// # Errors
+    /// The cache cannot be locked.
+    pub fn occupy(&self) -> Result<File> {
+        let cache = self.cache();
+        if let Some(free) = lock(&cache)? {
+            return Ok(free);
+        }
+        eprintln!("another run of the boot tests uses {}: waiting for it …", cache.display());
+        let file = File::open(&cache).with_context(|| format!("opening {}", cache.display()))?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).context("locking the cache")?;
+        Ok(file)
+    }
+
+    /// Checks that a run has room: caches, and disks of nodes as far as they are written.
+    ///
+    /// # Errors
+    /// There is less than [`ROOM`].
+    pub fn require_room(&self) -> Result<()> {
+        let disk = rustix::fs::statvfs(&self.base).context("asking for free space")?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let (base, free_gib, room_gib) = (self.base.display(), free >> 30, ROOM >> 30);
+        anyhow::ensure!(free >= ROOM, "{base}: {free_gib} GiB free, {room_gib} GiB wanted");
+        Ok(())
     }
 
     /// A new scratch folder, removed when dropped; and with it those of runs that were killed.

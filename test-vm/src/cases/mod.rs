@@ -1,11 +1,11 @@
 //! What is tried, one file a case or a family of cases, and how a case is run.
 
 mod arguments;
+mod diskless;
 mod disks;
 mod full_node;
 mod hooks;
 mod images;
-mod no_disk;
 mod server;
 
 use std::path::Path;
@@ -82,6 +82,7 @@ pub const CASES: &[Case] = &[
     disks::KEPT,
     images::DAMAGED,
     server::UNREACHABLE,
+    diskless::VERSIONS,
     server::LATE,
     disks::BRAKES,
     disks::BAD_SETTINGS,
@@ -96,7 +97,7 @@ pub const CASES: &[Case] = &[
     images::NO_INIT,
     arguments::NO_URI,
     arguments::UNKNOWN,
-    no_disk::CASE,
+    diskless::CASE,
 ];
 
 /// The facts of a boot that fails as it should: the agent's last line begins with `begin`, names

@@ -93,6 +93,8 @@ pub struct Stage {
     pub took_ms: f64,
     /// What it moved, where it says so.
     pub bytes: Option<u64>,
+    /// Attempts beyond the first.
+    pub retries: u64,
     /// How it ended.
     pub outcome: String,
     /// What it did, or why it failed.
@@ -110,6 +112,7 @@ impl Stage {
             start_ms,
             took_ms: took_ms.unwrap_or(0.0),
             bytes: value.get("bytes").and_then(Value::as_u64),
+            retries: value.get("retries").and_then(Value::as_u64).unwrap_or(0),
             outcome: text("outcome"),
             note: text("note"),
         })
