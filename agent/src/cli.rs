@@ -1,9 +1,132 @@
 //! The command line of the binary: which stage or plan to run by hand.
 
 use std::ffi::OsString;
+use std::fs;
 use std::process::ExitCode;
 
+use anyhow::{Context as _, bail};
+use lexopt::prelude::*;
+
+use crate::config::cmdline::Params;
+use crate::layout::Layout;
+use crate::plan;
+use crate::report::{Report, table};
+use crate::stage;
+use crate::sys::Linux;
+
+const USAGE: &str = "\
+rsinit: boots a diskless compute node from a Warewulf server
+
+  rsinit boot                 the whole boot; what the dracut hook runs
+  rsinit claims-root          whether the kernel arguments give the root to rsinit
+  rsinit plan [--json]        what the kernel arguments mean; touches nothing
+  rsinit fetch --uri URL --root DIR [--stage image|system|runtime]...
+  rsinit unpack --root DIR [ARCHIVE]
+  rsinit disks plan|apply|status [--json]
+  rsinit mkfs.ext4 [-n] [-L LABEL] [-U UUID] [-E stride=N,stripe_width=N] PATH
+  rsinit report [--json]      the last boot's stages and times
+  rsinit help | --version
+";
+
 /// Runs the command that `args` (with the program's name first) asks for.
-pub fn run(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let result = dispatch(lexopt::Parser::from_iter(args));
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rsinit: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut parser: lexopt::Parser) -> anyhow::Result<ExitCode> {
+    let command = match parser.next()? {
+        Some(Value(command)) => command.to_string_lossy().into_owned(),
+        Some(Long("help") | Short('h')) | None => "help".to_owned(),
+        Some(Long("version") | Short('V')) => "version".to_owned(),
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match command.as_str() {
+        "boot" => return Ok(boot()),
+        "claims-root" => return claims_root(),
+        "plan" => print_plan(json_flag(parser)?)?,
+        "fetch" => stage::fetch::run_fetch(parser)?,
+        "unpack" => stage::fetch::run_unpack(parser)?,
+        "disks" => stage::disks::run_command(&Linux, &mut parser)?,
+        "mkfs.ext4" => stage::mkfs::run(parser)?,
+        "report" => print_report(json_flag(parser)?)?,
+        "help" => print!("{USAGE}"),
+        "version" => println!("rsinit {}", env!("CARGO_PKG_VERSION")),
+        other => bail!("no command {other:?}; `rsinit help` lists them"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `--json` and nothing else.
+fn json_flag(mut parser: lexopt::Parser) -> anyhow::Result<bool> {
+    let mut json = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("json") => json = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(json)
+}
+
+fn boot() -> ExitCode {
+    let layout = Layout::node();
+    crate::log::to_kmsg(&layout.kmsg());
+    std::panic::set_hook(Box::new(|panic| crate::log::line("panic", panic)));
+    let cmdline = read_cmdline(&layout);
+    let cmdline = match cmdline {
+        Ok(cmdline) => cmdline,
+        Err(error) => {
+            crate::log::last_line(format_args!("{error:#}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match stage::run(&Linux, &layout, &cmdline) {
+        Ok(()) => ExitCode::SUCCESS,
+        // It has said why.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn claims_root() -> anyhow::Result<ExitCode> {
+    let (params, _) = Params::parse(&read_cmdline(&Layout::node())?);
+    Ok(if params.claims_root() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_plan(json: bool) -> anyhow::Result<()> {
+    let (params, complaints) = Params::parse(&read_cmdline(&Layout::node())?);
+    for complaint in complaints {
+        eprintln!("rsinit: {complaint}");
+    }
+    let plan = plan::boot::plan(&params)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&plan)?);
+    } else {
+        print!("{plan}");
+    }
+    Ok(())
+}
+
+fn print_report(json: bool) -> anyhow::Result<()> {
+    let path = Layout::node().report();
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    if json {
+        print!("{text}");
+        return Ok(());
+    }
+    let report: Report =
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    print!("{}", table(&report));
+    Ok(())
+}
+
+fn read_cmdline(layout: &Layout) -> anyhow::Result<String> {
+    let path = layout.cmdline();
+    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
 }

@@ -16,8 +16,14 @@ pub struct Layout {
     pub proc: PathBuf,
     /// sysfs: `/sys`.
     pub sys: PathBuf,
+    /// The initramfs's own settings: `/etc`.
+    pub etc: PathBuf,
+    /// Scratch space of the initramfs: `/tmp`.
+    pub tmp: PathBuf,
     /// State that outlives the boot: `/run`, carried over by dracut.
     pub run: PathBuf,
+    /// Kernel modules of the initramfs: `/lib/modules`.
+    pub modules: PathBuf,
 }
 
 impl Layout {
@@ -34,8 +40,36 @@ impl Layout {
             dev: base.join("dev"),
             proc: base.join("proc"),
             sys: base.join("sys"),
+            etc: base.join("etc"),
+            tmp: base.join("tmp"),
             run: base.join("run"),
+            modules: base.join("lib/modules"),
         }
+    }
+
+    /// `/proc/cmdline`.
+    pub fn cmdline(&self) -> PathBuf {
+        self.proc.join("cmdline")
+    }
+
+    /// `/etc/rsinit/server.crt` of the initramfs: who an `https://` server must be.
+    pub fn certificate(&self) -> PathBuf {
+        self.etc.join("rsinit/server.crt")
+    }
+
+    /// `/proc/meminfo`.
+    pub fn meminfo(&self) -> PathBuf {
+        self.proc.join("meminfo")
+    }
+
+    /// `/sys/class/dmi/id`: what the firmware says of the machine.
+    pub fn dmi(&self) -> PathBuf {
+        self.sys.join("class/dmi/id")
+    }
+
+    /// `/dev/kmsg`.
+    pub fn kmsg(&self) -> PathBuf {
+        self.dev.join("kmsg")
     }
 
     /// `/run/rsinit`: the report and what else the agent leaves for the node.

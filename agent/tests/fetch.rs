@@ -109,7 +109,7 @@ fn quick() -> Options {
         refused_wait: Duration::from_millis(20),
         ..Policy::until(Instant::now() + Duration::from_secs(60))
     };
-    Options { policy, downloads: 5, sha256: None }
+    Options { policy, downloads: 5, sha256: None, pinned: None }
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_hostile_image_is_refused_and_named() {
 fn the_raw_size_is_known_beforehand() {
     let setting = Setting::new(|_| {});
     let length = fs::metadata(setting.temp.path().join("image.img")).unwrap().len();
-    let size = raw_size(&setting.provision().raw_image(), &quick().policy).unwrap();
+    let size = raw_size(&setting.provision().raw_image(), &quick()).unwrap();
     assert_eq!(size, Some(length));
     assert_eq!(setting.server.requests()[0].head.method, "HEAD");
     let raw = Provision { compress: Compress::Raw, ..setting.provision() }.request(What::Image);

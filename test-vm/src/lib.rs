@@ -1,3 +1,29 @@
 //! Boots rsinit in QEMU against a double of a Warewulf server.
+//!
+//! From the outside in: [`workshop`] says where things are kept, [`artifacts`]
+//! makes what every boot needs (kernel, root images, initramfs), [`space`] enters
+//! namespaces of our own, [`cluster`] starts the cluster's services there, [`node`]
+//! boots one machine, [`cases`] say what is tried and what must come of it.
 
+pub mod artifacts;
+pub mod cases;
+pub mod cluster;
+pub mod console;
+pub mod demo;
+pub mod disk;
+pub mod facts;
+pub mod image;
+pub mod initramfs;
+pub mod kernel;
+pub mod network;
+pub mod nfs;
+pub mod node;
+pub mod overlay;
+pub mod qemu;
+pub mod runner;
 pub mod server;
+
+pub mod space;
+pub mod tool;
+pub mod witness;
+pub mod workshop;

@@ -1,4 +1,12 @@
 //! Text to types, pure: no files, no clock, no network.
 
+pub mod assignment;
+pub mod buildinfo;
+pub mod cmdline;
+pub mod identity;
 pub mod mkdisk_conf;
+pub mod node_path;
 pub mod profile;
+pub mod secrets;
+pub mod uri;
+pub mod warewulf;

@@ -143,7 +143,7 @@ mod tests {
         let error = check(b"<html>not found</html>").unwrap_err().to_string();
         assert_eq!(
             error,
-            "neither a cpio (newc) archive nor gzip: it starts with \"<html>not found<\""
+            "neither a cpio (newc) archive nor gzip nor zstd: it starts with \"<html>not found<\""
         );
         assert!(check(b"").unwrap_err().to_string().contains("empty"));
         assert!(check(b"\x28\xb5\x2f\xfd0000").unwrap_err().to_string().contains("zstd"));

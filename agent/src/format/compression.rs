@@ -7,6 +7,8 @@ use std::io::{self, BufRead, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::zstd::Frames;
+
 /// First bytes that tell the forms apart.
 const NEEDED: usize = 6;
 
@@ -32,13 +34,8 @@ pub enum Error {
     #[error("the archive is empty: 0 bytes")]
     Empty,
     /// Something else, as the HTML page of a proxy.
-    #[error("neither a cpio (newc) archive nor gzip: it starts with \"{}\"", start.escape_ascii())]
+    #[error("neither a cpio (newc) archive nor gzip nor zstd: it starts with \"{}\"", start.escape_ascii())]
     Unknown { start: Vec<u8> },
-    /// Known, and not readable here.
-    #[error(
-        "the archive is compressed by zstd, which this build does not read; serve it as gzip or uncompressed"
-    )]
-    Zstd,
 }
 
 /// Tells the form from the first bytes, of which there should be at least six.
@@ -61,7 +58,7 @@ pub fn sniff(start: &[u8]) -> Result<Form, Error> {
 /// Reads `source` uncompressed, whatever form it has.
 ///
 /// The reader ends only where the compressed stream's own checks agree: gzip's CRC and length,
-/// and nothing but further members after it.
+/// zstd's checksum, and nothing but further members or frames after them.
 ///
 /// # Errors
 /// The first bytes are of no form that can be read.
@@ -89,7 +86,7 @@ fn decoder<'a>(
     Ok(match form {
         Form::Raw => Box::new(source),
         Form::Gzip => Box::new(MultiGzDecoder::new(source)),
-        Form::Zstd => return Err(Error::Zstd),
+        Form::Zstd => Box::new(Frames::new(source)),
     })
 }
 

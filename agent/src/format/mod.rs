@@ -3,6 +3,8 @@
 pub mod archive;
 pub mod compression;
 pub mod cpio;
+pub mod elf;
 pub mod ext4;
 pub mod md;
 pub mod signature;
+pub mod zstd;

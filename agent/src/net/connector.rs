@@ -11,6 +11,8 @@ use ureq::{Error, Timeout};
 
 use super::backoff::random_u16;
 use super::retry::Stop;
+use super::stream::Stream;
+use super::tls::Pinned;
 use crate::sys::socket::connect_from_reserved_port;
 
 /// A blocked read looks this often whether it is still wanted.
@@ -31,22 +33,30 @@ pub struct Sockets {
     pub stall: Duration,
     /// Raised when nobody wants the answer any more.
     pub stop: Stop,
+    /// The certificate that an `https://` server must have.
+    pub pinned: Option<Pinned>,
 }
 
 impl Connector<()> for Sockets {
     type Out = Socket;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
-        if details.needs_tls() {
-            return Err(Error::Tls("https:// is not supported by this build; use http://"));
-        }
         let timeout = *details.timeout.after;
+        let pinned = match (details.needs_tls(), &self.pinned) {
+            (false, _) => None,
+            (true, Some(pinned)) => Some(pinned),
+            (true, None) => return Err(Error::Tls("no certificate is known to trust it by")),
+        };
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for addr in &details.addrs {
             match self.connect_to(*addr, timeout.min(Duration::from_secs(3600))) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(SLICE))?;
+                    let stream = match pinned {
+                        None => Stream::Plain(stream),
+                        Some(pinned) => Stream::shake_hands(stream, pinned, addr.ip(), timeout)?,
+                    };
+                    stream.tcp().set_read_timeout(Some(SLICE))?;
                     return Ok(Some(Socket {
                         stream,
                         buffers: LazyBuffers::new(INPUT, OUTPUT),
@@ -79,7 +89,7 @@ pub struct NoConnection(#[source] pub io::Error);
 /// One connection.
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     buffers: LazyBuffers,
     stall: Duration,
     stop: Stop,
@@ -92,6 +102,7 @@ impl Transport for Socket {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.stream
+            .tcp()
             .set_write_timeout(Some((*timeout.after).clamp(SLICE, self.stall.max(SLICE))))?;
         let output = self.buffers.output();
         self.stream.write_all(output.get(..amount).unwrap_or_default()).map_err(Error::Io)
@@ -122,6 +133,10 @@ impl Transport for Socket {
                 Err(error) => return Err(Error::Io(error)),
             }
         }
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
     }
 
     fn is_open(&mut self) -> bool {

@@ -32,7 +32,7 @@ pub struct Download {
 /// # Errors
 /// A refusal that does not go away, or the deadline.
 pub fn open(target: &Target, policy: &Policy) -> Result<Download, Error> {
-    let client = Client::new(policy, target.privileged);
+    let client = Client::new(policy, target);
     let mut tries = Tries::new(policy);
     loop {
         let (url, cause) = match ask(target, |url| client.get(url, None)) {
@@ -61,7 +61,7 @@ pub fn open(target: &Target, policy: &Policy) -> Result<Download, Error> {
 /// # Errors
 /// The server did not answer, or refused.
 pub fn size_of(target: &Target, policy: &Policy) -> Result<Option<u64>, Error> {
-    let client = Client::new(policy, target.privileged);
+    let client = Client::new(policy, target);
     ask(target, |url| client.head(url)).map(|(_, length)| length).map_err(|(url, cause)| Error {
         url: redacted(&url),
         cause,

@@ -10,7 +10,8 @@ use ureq::{Agent, BodyReader, Timeout};
 
 use super::connector::{NoConnection, Sockets};
 use super::error::Cause;
-use super::retry::Policy;
+use super::retry::{Policy, Target};
+use super::stream::WrongCertificate;
 
 /// From where on to ask for a file, and which version of it.
 pub struct Resume<'a> {
@@ -46,7 +47,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(policy: &Policy, privileged: bool) -> Self {
+    pub fn new(policy: &Policy, target: &Target) -> Self {
         let config = Config::builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -56,7 +57,12 @@ impl Client {
             .max_idle_connections(0)
             .timeout_resolve(Some(policy.connect))
             .build();
-        let sockets = Sockets { privileged, stall: policy.stall, stop: policy.stop.clone() };
+        let sockets = Sockets {
+            privileged: target.privileged,
+            stall: policy.stall,
+            stop: policy.stop.clone(),
+            pinned: target.pinned.clone(),
+        };
         let agent = Agent::with_parts(config, sockets, DefaultResolver::default());
         Self { agent, policy: policy.clone() }
     }
@@ -110,7 +116,11 @@ impl Client {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn head(&self, url: &str) -> Result<Option<u64>, Cause> {
-        let response = self.agent.head(url).call().map_err(|error| self.cause(error))?;
+        // Nobody builds anything for a HEAD: what does not answer soon is not worth waiting for.
+        let patience = Some(self.policy.connect);
+        let request = self.agent.head(url).config();
+        let request = request.timeout_connect(patience).timeout_recv_response(patience).build();
+        let response = request.call().map_err(|error| self.cause(error))?;
         match response.status().as_u16() {
             200 => length(response.headers()),
             code => Err(Cause::Status { code, meaning: None }),
@@ -152,6 +162,9 @@ impl Client {
 }
 
 fn io_cause(error: io::Error) -> Cause {
+    if error.get_ref().is_some_and(|inner| inner.is::<WrongCertificate>()) {
+        return Cause::Protocol(WrongCertificate.to_string());
+    }
     match error.downcast::<NoConnection>() {
         Ok(NoConnection(error)) => Cause::Connect(error),
         Err(error) => Cause::Broken(error),

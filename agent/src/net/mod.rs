@@ -2,7 +2,8 @@
 //!
 //! [`open`] asks until a server answers; the [`Download`] it returns goes on by itself after the
 //! connection broke. Both give up at the [`Policy`]'s deadline, and tell each retry.
-//! Left out: TLS (an `https://` address is refused), proxies, cookies, authentication.
+//! An `https://` address is asked only where the server's certificate is known.
+//! Left out: proxies, cookies, authentication.
 
 mod backoff;
 mod connector;
@@ -10,6 +11,8 @@ mod download;
 mod error;
 mod exchange;
 mod retry;
+mod stream;
+pub mod tls;
 mod url;
 
 pub use backoff::Backoff;

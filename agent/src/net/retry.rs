@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::error::{Cause, Error};
+use super::tls::Pinned;
 
 /// A flag that ends waits and reads from another thread.
 #[derive(Debug, Clone, Default)]
@@ -136,13 +137,15 @@ pub struct Target {
     pub privileged: bool,
     /// What statuses mean for it.
     pub meanings: Vec<(u16, &'static str)>,
+    /// The certificate that an `https://` server must have.
+    pub pinned: Option<Pinned>,
 }
 
 impl Target {
     /// One address, asked from any port.
     pub fn plain(url: impl Into<String>) -> Self {
         let candidate = Candidate { url: url.into(), otherwise: Vec::new() };
-        Self { candidates: vec![candidate], privileged: false, meanings: Vec::new() }
+        Self { candidates: vec![candidate], privileged: false, meanings: Vec::new(), pinned: None }
     }
 
     /// What `status` means for it.

@@ -4,17 +4,9 @@
 //! on. What differs is the root's stage, `image` or `container` (400 for the one that a server does
 //! not know), and whether there is a compressed file (404 where there is none).
 
-/// Which forms of a file to ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Compress {
-    /// gzip, and uncompressed where there is no `.gz`.
-    #[default]
-    Auto,
-    /// gzip only.
-    Gz,
-    /// Uncompressed only.
-    Raw,
-}
+use serde::Serialize;
+
+pub use crate::config::cmdline::Compress;
 
 /// What a server has for a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +71,27 @@ impl What {
     }
 }
 
+/// What a server's files are called.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Routes {
+    /// Warewulf's `/provision/` route, which merges the overlays into one archive.
+    #[default]
+    Warewulf,
+    /// A plain web server: `/container/<image>`, and `/overlay/system/<overlay>/<node>` and
+    /// `/overlay/runtime/<overlay>/<node>` for each overlay.
+    Static {
+        /// The image's name.
+        image: String,
+        /// The node's name.
+        node: String,
+        /// System overlays, the last wins.
+        system: Vec<String>,
+        /// Runtime overlays, the last wins.
+        runtime: Vec<String>,
+    },
+}
+
 /// Where a node boots from, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Provision {
@@ -92,6 +105,8 @@ pub struct Provision {
     pub uuid: String,
     /// The forms that are wanted.
     pub compress: Compress,
+    /// What the server's files are called.
+    pub routes: Routes,
 }
 
 /// One address to ask.
@@ -127,7 +142,28 @@ impl Provision {
         sound.then(|| Self { base: base.to_owned(), mac: mac.to_owned(), ..Self::default() })
     }
 
-    /// How to ask for `what`.
+    /// How to ask for `what`: one request an archive, to be unpacked in this order.
+    pub fn requests(&self, what: What) -> Vec<Request> {
+        let Routes::Static { image, node, system, runtime } = &self.routes else {
+            return vec![self.request(what)];
+        };
+        let file = |path: String| {
+            let form = Form { url: format!("{}/{path}", self.base), otherwise: Vec::new() };
+            let meanings = vec![(404, "the server has no such file")];
+            Request { what, forms: vec![form], privileged: what == What::Runtime, meanings }
+        };
+        let overlays = |kind: &str, names: &[String]| {
+            let path = |name: &String| format!("overlay/{kind}/{}/{}", encode(name), encode(node));
+            names.iter().map(|name| file(path(name))).collect()
+        };
+        match what {
+            What::Image => vec![file(format!("container/{}", encode(image)))],
+            What::System => overlays("system", system),
+            What::Runtime => overlays("runtime", runtime),
+        }
+    }
+
+    /// How to ask a Warewulf server for `what`.
     pub fn request(&self, what: What) -> Request {
         let compressions: &[&str] = match self.compress {
             Compress::Auto => &["gz", ""],
@@ -152,7 +188,8 @@ impl Provision {
         Request { what, forms, privileged, meanings: what.meanings() }
     }
 
-    /// The address of the uncompressed image: its length is what the root must hold.
+    /// The address of the uncompressed image on a Warewulf server: its length is what the
+    /// root must hold.
     pub fn raw_image(&self) -> Request {
         Self { compress: Compress::Raw, ..self.clone() }.request(What::Image)
     }
@@ -201,6 +238,26 @@ mod tests {
     #[test]
     fn values_are_encoded_as_curl_does() {
         assert_eq!(encode("A b+c&d=é~-._"), "A%20b%2Bc%26d%3D%C3%A9~-._");
+    }
+
+    #[test]
+    fn a_plain_web_server_has_each_overlay_by_its_own_name() {
+        let routes = Routes::Static {
+            image: "rocky 9".to_owned(),
+            node: "n1".to_owned(),
+            system: vec!["wwinit".to_owned(), "hostname".to_owned()],
+            runtime: vec!["hosts".to_owned()],
+        };
+        let provision = Provision { base: "http://h".to_owned(), routes, ..Provision::default() };
+        let urls = |what| -> Vec<String> {
+            provision.requests(what).into_iter().map(|r| r.forms[0].url.clone()).collect()
+        };
+        assert_eq!(urls(What::Image), ["http://h/container/rocky%209"]);
+        assert_eq!(
+            urls(What::System),
+            ["http://h/overlay/system/wwinit/n1", "http://h/overlay/system/hostname/n1"]
+        );
+        assert_eq!(urls(What::Runtime), ["http://h/overlay/runtime/hosts/n1"]);
     }
 
     #[test]

@@ -1,4 +1,9 @@
 //! Types to steps, pure: what will be done and why, before anything is done.
 
+pub mod boot;
 pub mod disks;
 pub mod fetch;
+pub mod network;
+pub mod preboot;
+pub mod root;
+pub mod secrets;

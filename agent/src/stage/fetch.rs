@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::format::archive;
 use crate::log;
+use crate::net::tls::Pinned;
 use crate::net::{self, Candidate, Policy, Target};
 use crate::plan::fetch::{Request, What};
 use crate::stage::progress::{Progress, ProgressLine};
@@ -38,6 +39,8 @@ pub struct Options {
     pub downloads: u32,
     /// The SHA-256 that the file must have, as it is served.
     pub sha256: Option<[u8; 32]>,
+    /// The certificate that an `https://` server must have.
+    pub pinned: Option<Pinned>,
 }
 
 impl Options {
@@ -45,7 +48,7 @@ impl Options {
     pub fn until(deadline: Instant, what: What) -> Self {
         let mut policy = Policy::until(deadline);
         policy.on_retry = std::sync::Arc::new(move |retry| log::line(what.name(), retry));
-        Self { policy, downloads: 5, sha256: None }
+        Self { policy, downloads: 5, sha256: None, pinned: None }
     }
 }
 
@@ -72,7 +75,7 @@ pub struct Fetched {
 /// # Errors
 /// The server refuses or is not there until the deadline, or its archive is damaged for good.
 pub fn fetch_small(request: &Request, options: &Options) -> anyhow::Result<Vec<u8>> {
-    let target = target(request);
+    let target = target(request, options.pinned.as_ref());
     with_restarts(request.what, options, || {
         let download = net::open(&target, &options.policy)?;
         let url = download.url();
@@ -102,7 +105,7 @@ pub fn fetch_and_unpack(
     options: &Options,
     say: &mut dyn FnMut(ProgressLine),
 ) -> anyhow::Result<Fetched> {
-    let target = target(request);
+    let target = target(request, options.pinned.as_ref());
     let mut options = options.clone();
     let is_empty = std::fs::read_dir(root)
         .with_context(|| format!("opening {}", root.display()))?
@@ -164,8 +167,8 @@ fn fetch_once(
 ///
 /// # Errors
 /// The server did not answer, or refused.
-pub fn raw_size(raw_image: &Request, policy: &Policy) -> anyhow::Result<Option<u64>> {
-    Ok(net::size_of(&target(raw_image), policy)?)
+pub fn raw_size(raw_image: &Request, options: &Options) -> anyhow::Result<Option<u64>> {
+    Ok(net::size_of(&target(raw_image, options.pinned.as_ref()), &options.policy)?)
 }
 
 fn compare(expected: &[u8; 32], found: &[u8; 32]) -> anyhow::Result<()> {
@@ -181,7 +184,7 @@ fn compare(expected: &[u8; 32], found: &[u8; 32]) -> anyhow::Result<()> {
 }
 
 /// A request as the network's room knows it.
-fn target(request: &Request) -> Target {
+fn target(request: &Request, pinned: Option<&Pinned>) -> Target {
     let candidates = request
         .forms
         .iter()
@@ -190,5 +193,6 @@ fn target(request: &Request) -> Target {
         candidates: candidates.collect(),
         privileged: request.privileged,
         meanings: request.meanings.clone(),
+        pinned: pinned.cloned(),
     }
 }

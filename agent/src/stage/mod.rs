@@ -1,6 +1,198 @@
 //! The boot, from top to bottom.
+//!
+//! [`run`] is what the dracut hook calls; [`boot`] is the order of the stages. Each
+//! stage is one file beside this one. What they decide by is planned in
+//! [`crate::plan`], and what they do to the machine goes through [`crate::sys`].
 
+pub mod chroot;
+pub mod context;
 pub mod disks;
+pub mod failure;
 pub mod fetch;
+pub mod handover;
+pub mod identity;
+pub mod image;
+pub mod mkdisk;
+pub mod mkfs;
+pub mod network;
+pub mod overlay;
+pub mod preboot;
 pub mod progress;
+pub mod root;
+pub mod secrets;
+pub mod source;
 pub mod unpack;
+pub mod wwinit_d;
+
+use std::fs;
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+
+use crate::config::cmdline::{Complaint, Params, PrebootOnFail};
+use crate::layout::Layout;
+use crate::log;
+use crate::plan::boot::{BootPlan, DEADLINE, plan, plan_failure};
+use crate::plan::fetch::What;
+use crate::report::Report;
+use crate::sys::Kernel;
+use context::{Context, Done};
+use network::Reached;
+use source::Source;
+
+/// Time beyond the deadline after which a boot that still runs is stuck.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Boots the node, writes the report, and, where the boot failed, does what the
+/// operator wants done with a node that has no root.
+///
+/// # Errors
+/// Why the node has no root; `/sysroot` is empty then.
+pub fn run(kernel: &dyn Kernel, layout: &Layout, cmdline: &str) -> anyhow::Result<()> {
+    let (params, complaints) = Params::parse(cmdline);
+    let failure = plan_failure(&params);
+    let limit = params.deadline.unwrap_or(DEADLINE);
+    let report = Mutex::new(Report::new(kernel.release()));
+    let ctx = Context::new(kernel, layout, limit, &report);
+    let (over, when_over) = channel();
+    let result = thread::scope(|scope| {
+        scope.spawn(move || failure::watch(kernel, failure, limit + GRACE, &when_over));
+        let result = boot(&ctx, &params, &complaints);
+        drop(over);
+        result
+    });
+    if result.is_err() {
+        root::discard(&ctx);
+    }
+    let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.finish(result.as_ref().err().map(|error| format!("{error:#}")));
+    if let Err(error) = write_report(layout, &report) {
+        log::line("report", format_args!("{error:#}"));
+    }
+    if let Err(error) = &result {
+        failure::announce(failure);
+        log::last_line(format_args!("{error:#}"));
+        failure::act(kernel, failure);
+    }
+    result
+}
+
+/// The order of the boot.
+fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow::Result<()> {
+    let plan = ctx.step("arguments", "reading the kernel command line", || {
+        read_arguments(ctx, params, complaints)
+    })?;
+    let server = &plan.server;
+    let reached = ctx.step(network::NAME, &format!("waiting for a route to {server}"), || {
+        network::wait(ctx, server, &plan.mac)
+    })?;
+    let source = Source::named(ctx, &plan, &reached.mac)?;
+
+    let system = ctx.step("system-overlay", &format!("fetching from {server}"), || {
+        overlay::fetch(ctx, &source, What::System)
+    })?;
+    let scripts = wwinit_d::scripts(&system)?;
+    if !scripts.is_empty() {
+        let what = format!("running {} scripts of the system overlay", scripts.len());
+        ctx.step(wwinit_d::NAME, &what, || wwinit_d::run(ctx, &system, &scripts))?;
+    }
+    ctx.step(root::NAME, "mounting the root", || {
+        let raw = image::raw_size(ctx, &source);
+        let size = root::size(ctx, plan.tmpfs_size.as_deref(), raw)?;
+        root::mount(ctx, size.as_deref())
+    })?;
+
+    // The disks are made ready beside the image, where the overlay says how.
+    let early = mkdisk::in_overlay(&system)?;
+    let (image, disks) = thread::scope(|scope| {
+        let disks = early.as_ref().map(|from| scope.spawn(|| mkdisk::prepare(ctx, &plan, from)));
+        let image = ctx.step(image::NAME, &format!("fetching from {server}"), || {
+            image::fetch(ctx, &source, plan.sha256)
+        });
+        (image, disks.map(thread::ScopedJoinHandle::join))
+    });
+    image?;
+    ctx.step("system-overlay", "unpacking over the image", || {
+        overlay::apply(ctx, "system-overlay", &system)
+    })?;
+    let disks = match disks {
+        Some(prepared) => prepared.map_err(|panic| anyhow!(context::panic_text(&*panic)))?,
+        None => mkdisk::prepare(ctx, &plan, &disks::read_sources(&ctx.layout.sysroot)),
+    };
+
+    let source = source.for_runtime(&system, server)?;
+    let what = format!("fetching from {}", source.provision.base);
+    let runtime =
+        ctx.step("runtime-overlay", &what, || overlay::fetch(ctx, &source, What::Runtime))?;
+    ctx.step("runtime-overlay", "unpacking over the image", || {
+        overlay::apply(ctx, "runtime-overlay", &runtime)
+    })?;
+
+    run_hook(ctx, &plan, &reached)?;
+    mkdisk::finish(ctx, disks)?;
+    ctx.step(handover::NAME, &format!("checking {}", plan.init), || {
+        handover::check(ctx, &plan.init)
+    })
+}
+
+/// The kernel arguments, resolved; what is wrong with one is said, and stops the
+/// boot where it decides what the root is.
+fn read_arguments(
+    ctx: &Context<'_>,
+    params: &Params,
+    complaints: &[Complaint],
+) -> anyhow::Result<Done<BootPlan>> {
+    for complaint in complaints {
+        if complaint.fatal {
+            return Err(anyhow!("{complaint}"));
+        }
+        ctx.warn("arguments", &complaint.to_string());
+    }
+    let plan = plan(params)?;
+    let note = format!("booting from {}", plan.server);
+    Ok(Done::new(plan, note))
+}
+
+/// The preboot hook, with the secrets mounted around it: they are gone before
+/// anything else happens, whatever became of the hook.
+fn run_hook(ctx: &Context<'_>, plan: &BootPlan, reached: &Reached) -> anyhow::Result<()> {
+    let tolerate = |error: anyhow::Error| match plan.preboot_onfail {
+        PrebootOnFail::Warn => {
+            ctx.warn_failed(&error);
+            Ok(())
+        }
+        PrebootOnFail::Fail => Err(error),
+    };
+    let hook = match preboot::choose(ctx, plan) {
+        Ok(Some(hook)) => hook,
+        Ok(None) => return Ok(()),
+        Err(error) => return tolerate(error.context(preboot::NAME)),
+    };
+    let mut mounted = None;
+    if let Some(source) = &plan.secrets {
+        let what = format!("mounting {}:{}", source.host, source.path);
+        match ctx.step(secrets::NAME, &what, || secrets::mount(ctx, source, reached)) {
+            Ok(secrets) => mounted = Some(secrets),
+            Err(error) => return tolerate(error),
+        }
+    }
+    let ran = ctx
+        .step(preboot::NAME, &format!("running {}", hook.name), || preboot::run(ctx, plan, &hook));
+    if let Some(secrets) = mounted {
+        ctx.step("secrets-gone", "unmounting the secrets", || secrets.close())?;
+    }
+    ran.or_else(tolerate)
+}
+
+/// `/run/rsinit/report.json`, complete or not at all.
+fn write_report(layout: &Layout, report: &Report) -> anyhow::Result<()> {
+    let path = layout.report();
+    let new = path.with_extension("new");
+    fs::create_dir_all(layout.state())
+        .and_then(|()| fs::write(&new, serde_json::to_vec_pretty(report)?))
+        .and_then(|()| fs::rename(&new, &path))
+        .with_context(|| format!("writing {}", path.display()))
+}

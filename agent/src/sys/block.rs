@@ -1,8 +1,292 @@
 //! Block devices: size, exclusive open, and the arrays made of them.
+#![allow(unsafe_code, reason = "ioctl arguments are read and written by the kernel")]
 
-use super::Linux;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
 
-/// What the disk stages ask of the kernel.
-pub trait Disks {}
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::ioctl::{self, Opcode, opcode};
 
-impl Disks for Linux {}
+use super::md::{self, DiskInfo};
+use super::{Linux, module, uevent};
+
+const BLKGETSIZE64: Opcode = opcode::read::<usize>(0x12, 114);
+const BLKRRPART: Opcode = opcode::none(0x12, 95);
+
+/// Events of block devices and of what they hang on, as the kernel sends them.
+#[derive(Debug)]
+pub struct Events(pub(super) Option<std::os::fd::OwnedFd>);
+
+impl Events {
+    /// A source that never says anything.
+    pub fn silent() -> Self {
+        Self(None)
+    }
+}
+
+/// What the disk stages ask of the kernel. Devices are opened once by path and used
+/// by descriptor from there on.
+pub trait Disks {
+    /// Opens a device for reading, beside whoever else has it.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn open_readable(&self, node: &Path) -> io::Result<File>;
+
+    /// Opens a device for reading and writing, alone (`O_EXCL`).
+    ///
+    /// # Errors
+    /// `EBUSY` while it is mounted, swapped to, or part of anything.
+    fn open_exclusive(&self, node: &Path) -> io::Result<File>;
+
+    /// The device number in its two parts.
+    ///
+    /// # Errors
+    /// `ENOTBLK` when the descriptor is no block device.
+    fn device_number(&self, device: &File) -> io::Result<(u32, u32)>;
+
+    /// Size in bytes (`ioctl(BLKGETSIZE64)`).
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn size_bytes(&self, device: &File) -> io::Result<u64>;
+
+    /// Reads all of `buffer` from `offset` on.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` past the end; the errno of the call.
+    fn read_at(&self, device: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn write_at(&self, device: &File, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Waits until everything written is on the medium.
+    ///
+    /// # Errors
+    /// `EIO` when it is not.
+    fn flush(&self, device: &File) -> io::Result<()>;
+
+    /// Makes the kernel forget partitions that are no longer there
+    /// (`ioctl(BLKRRPART)`).
+    ///
+    /// # Errors
+    /// `EBUSY` while one is in use; `EINVAL` on a device that has none.
+    fn reread_partitions(&self, device: &File) -> io::Result<()>;
+
+    /// Takes udev's lock on a device: until it is closed, udev's rules do not look
+    /// at it, and so nothing assembles an array that is being written. False when
+    /// somebody else has it.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn lock(&self, device: &File) -> io::Result<bool>;
+
+    /// Makes an array device by name through `new_array` of md's parameters below
+    /// `parameters`.
+    ///
+    /// # Errors
+    /// `ENOENT` when md is not loaded or older than 4.9.
+    fn new_array(&self, parameters: &Path, name: &str) -> io::Result<()>;
+
+    /// Makes a device node for an array; md then makes the device when it is opened.
+    ///
+    /// # Errors
+    /// `EEXIST` when there is one.
+    fn make_array_node(&self, node: &Path, minor: u32) -> io::Result<()>;
+
+    /// Opens an array's device, which may not be running.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn open_array(&self, node: &Path) -> io::Result<File>;
+
+    /// `ioctl(SET_ARRAY_INFO)`: begins an array from superblocks of version 1.`minor`.
+    ///
+    /// # Errors
+    /// See [`md::set_array_info`].
+    fn set_array_info(&self, array: &File, minor: i32) -> io::Result<()>;
+
+    /// `ioctl(ADD_NEW_DISK)`.
+    ///
+    /// # Errors
+    /// See [`md::add_new_disk`].
+    fn add_new_disk(&self, array: &File, disk: DiskInfo) -> io::Result<()>;
+
+    /// `ioctl(RUN_ARRAY)`.
+    ///
+    /// # Errors
+    /// See [`md::run_array`].
+    fn run_array(&self, array: &File) -> io::Result<()>;
+
+    /// `ioctl(STOP_ARRAY)`.
+    ///
+    /// # Errors
+    /// See [`md::stop_array`].
+    fn stop_array(&self, array: &File) -> io::Result<()>;
+
+    /// Fills `bytes` with random ones from `node`, `/dev/urandom`.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn random(&self, node: &Path, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Seconds since 1970.
+    fn now_s(&self) -> u64;
+
+    /// Loads a kernel module and what it needs from `modules`, `/lib/modules`.
+    ///
+    /// # Errors
+    /// `ENOENT` when there is none of that name; the errno of the call.
+    fn load_module(&self, modules: &Path, name: &str) -> io::Result<()>;
+
+    /// Begins to listen for devices that come and go.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn watch_devices(&self) -> io::Result<Events>;
+
+    /// Waits for the next event; false when `timeout` has passed without one.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn wait_event(&self, events: &Events, timeout: Duration) -> io::Result<bool>;
+}
+
+impl Disks for Linux {
+    fn open_readable(&self, node: &Path) -> io::Result<File> {
+        File::open(node)
+    }
+
+    fn open_exclusive(&self, node: &Path) -> io::Result<File> {
+        let flags = OFlags::EXCL.bits().cast_signed();
+        OpenOptions::new().read(true).write(true).custom_flags(flags).open(node)
+    }
+
+    fn device_number(&self, device: &File) -> io::Result<(u32, u32)> {
+        let metadata = device.metadata()?;
+        if !FileType::from_raw_mode(metadata.mode()).is_block_device() {
+            return Err(rustix::io::Errno::NOTBLK.into());
+        }
+        Ok((rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev())))
+    }
+
+    fn size_bytes(&self, device: &File) -> io::Result<u64> {
+        // SAFETY: BLKGETSIZE64 writes one u64 whatever its declared type; `Getter`
+        // provides room for a u64.
+        let size = unsafe { ioctl::ioctl(device, ioctl::Getter::<BLKGETSIZE64, u64>::new())? };
+        Ok(size)
+    }
+
+    fn read_at(&self, device: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        device.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, device: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        device.write_all_at(bytes, offset)
+    }
+
+    fn flush(&self, device: &File) -> io::Result<()> {
+        device.sync_all()
+    }
+
+    fn reread_partitions(&self, device: &File) -> io::Result<()> {
+        // SAFETY: BLKRRPART takes no argument; `NoArg` passes a null pointer.
+        unsafe { ioctl::ioctl(device, ioctl::NoArg::<BLKRRPART>::new())? };
+        Ok(())
+    }
+
+    fn lock(&self, device: &File) -> io::Result<bool> {
+        match rustix::fs::flock(device.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn new_array(&self, parameters: &Path, name: &str) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(parameters.join("new_array"))?;
+        io::Write::write_all(&mut file, name.as_bytes())
+    }
+
+    fn make_array_node(&self, node: &Path, minor: u32) -> io::Result<()> {
+        let device = rustix::fs::makedev(u32::from(md::MD_MAJOR), minor);
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, node, FileType::BlockDevice, mode, device)?;
+        Ok(())
+    }
+
+    fn open_array(&self, node: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(node)
+    }
+
+    fn set_array_info(&self, array: &File, minor: i32) -> io::Result<()> {
+        md::set_array_info(array, minor)
+    }
+
+    fn add_new_disk(&self, array: &File, disk: DiskInfo) -> io::Result<()> {
+        md::add_new_disk(array, disk)
+    }
+
+    fn run_array(&self, array: &File) -> io::Result<()> {
+        md::run_array(array)
+    }
+
+    fn stop_array(&self, array: &File) -> io::Result<()> {
+        md::stop_array(array)
+    }
+
+    fn random(&self, node: &Path, bytes: &mut [u8]) -> io::Result<()> {
+        io::Read::read_exact(&mut File::open(node)?, bytes)
+    }
+
+    fn now_s(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    }
+
+    fn load_module(&self, modules: &Path, name: &str) -> io::Result<()> {
+        module::load(modules, name)
+    }
+
+    fn watch_devices(&self) -> io::Result<Events> {
+        Ok(Events(Some(uevent::open()?)))
+    }
+
+    fn wait_event(&self, events: &Events, timeout: Duration) -> io::Result<bool> {
+        match &events.0 {
+            Some(socket) => uevent::wait(socket, timeout),
+            None => {
+                std::thread::sleep(timeout);
+                Ok(false)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opcodes_are_those_of_the_kernel() {
+        assert_eq!(BLKRRPART, 0x125f);
+        if cfg!(target_pointer_width = "64") {
+            assert_eq!(BLKGETSIZE64, 0x8008_1272);
+        }
+    }
+
+    #[test]
+    fn a_plain_file_is_no_disk() {
+        let file = File::open("/dev/null").unwrap();
+        assert!(Linux.device_number(&file).is_err());
+        assert!(Linux.size_bytes(&file).is_err());
+        assert!(Linux.reread_partitions(&file).is_err());
+    }
+}

@@ -4,16 +4,27 @@
 //! would have done. Errors are bare [`std::io::Error`]s: which disk it was and
 //! whether it matters is known to the caller.
 
+pub mod attributes;
 pub mod block;
+pub mod guard;
 pub mod md;
+mod module;
 pub mod mount;
+pub mod power;
+pub mod process;
+pub mod root;
+pub mod route;
 pub mod socket;
 pub mod tree;
+mod uevent;
 
 /// Everything that a stage asks of the kernel and that a test wants to record.
 ///
 /// One supertrait an area; [`Linux`] is the real kernel.
-pub trait Kernel: mount::Mounts + block::Disks + Sync {}
+pub trait Kernel:
+    mount::Mounts + block::Disks + process::Processes + route::Routes + power::Power + Sync
+{
+}
 
 /// The running kernel.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::Linux;
 
@@ -43,6 +43,12 @@ pub trait Mounts {
     /// The errno of the call.
     fn mount(&self, mount: &Mount) -> io::Result<()>;
 
+    /// `mount(2)` with `MS_PRIVATE`: what is mounted below `target` stays there.
+    ///
+    /// # Errors
+    /// `EINVAL` where `target` is not a mount.
+    fn make_private(&self, target: &Path) -> io::Result<()>;
+
     /// `umount2(2)`.
     ///
     /// # Errors
@@ -61,6 +67,10 @@ impl Mounts for Linux {
             Some(data.as_c_str()),
         )?;
         Ok(())
+    }
+
+    fn make_private(&self, target: &Path) -> io::Result<()> {
+        Ok(rustix::mount::mount_change(target, MountPropagationFlags::PRIVATE)?)
     }
 
     fn unmount(&self, target: &Path, flags: UnmountFlags) -> io::Result<()> {

@@ -32,8 +32,8 @@ pub enum Answer {
     },
 }
 
-/// Decides the answer to `head`, sent from `port`.
-pub fn decide(site: &Site, head: &Head, port: u16) -> Answer {
+/// Decides the answer to `head`, sent from `port`, in TLS or not.
+pub fn decide(site: &Site, head: &Head, port: u16, is_tls: bool) -> Answer {
     let path = head.path.strip_prefix("/moved").unwrap_or(&head.path);
     let mut parts = path.trim_start_matches('/').split('/');
     let route = parts.next().unwrap_or("");
@@ -44,6 +44,9 @@ pub fn decide(site: &Site, head: &Head, port: u16) -> Answer {
     let Some(stage) = asked.or(default_stage).map(|stage| plain_stage(site.version, stage)) else {
         return Answer::Refusal(400);
     };
+    if stage == "runtime" && site.tls.is_some() && !is_tls {
+        return Answer::Refusal(403);
+    }
     if stage == "runtime" && site.secure && port >= 1024 {
         return Answer::Refusal(401);
     }
@@ -141,7 +144,7 @@ mod tests {
     fn ask(version: Version, target: &str, port: u16) -> Answer {
         let text = format!("GET {target} HTTP/1.1\r\n\r\n");
         let head = Head::read(&mut text.as_bytes()).unwrap().unwrap();
-        decide(&site(version), &head, port)
+        decide(&site(version), &head, port, false)
     }
 
     fn image(path: &str) -> Answer {

@@ -5,12 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
-
 use super::answer::{Answer, decide};
 use super::entity::Entity;
 use super::faults::Fault;
 use super::message::{Head, Served, head_bytes, http_date};
+use super::wire::{Certificate, Wire};
 use super::{Shared, lock};
 
 /// Body bytes a write.
@@ -24,14 +23,12 @@ enum Next {
 }
 
 /// Answers requests until the client closes, a fault ends the connection or the server stops.
-pub fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
+pub fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared, tls: Option<&Certificate>) {
     // A connection that breaks is what half of the tests are about: nothing to report.
-    let _ = requests(&stream, peer, shared);
+    let _ = Wire::open(stream, tls).and_then(|wire| requests(&wire, peer, shared));
 }
 
-fn requests(stream: &TcpStream, peer: SocketAddr, shared: &Shared) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_nodelay(true)?;
+fn requests(stream: &Wire, peer: SocketAddr, shared: &Shared) -> io::Result<()> {
     let mut source = BufReader::new(stream);
     while let Some(head) = Head::read(&mut source)? {
         let at = shared.started.elapsed();
@@ -49,7 +46,7 @@ fn requests(stream: &TcpStream, peer: SocketAddr, shared: &Shared) -> io::Result
 }
 
 struct Exchange<'a> {
-    stream: &'a TcpStream,
+    stream: &'a Wire,
     peer: SocketAddr,
     shared: &'a Shared,
     head: Head,
@@ -72,11 +69,16 @@ impl Exchange<'_> {
         }
     }
 
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut wire = self.stream;
+        wire.write_all(bytes)
+    }
+
     fn send_head(&self, status: u16, headers: &[(&str, String)]) -> io::Result<()> {
         self.note(|served| served.status = status);
         let mut headers = headers.to_vec();
         headers.push(("Date", http_date(std::time::SystemTime::now())));
-        (&mut &*self.stream).write_all(&head_bytes(status, &headers))
+        self.send(&head_bytes(status, &headers))
     }
 
     fn send_text(&self, status: u16, text: &str) -> io::Result<Next> {
@@ -86,7 +88,7 @@ impl Exchange<'_> {
         }
         self.send_head(status, &headers)?;
         if self.head.method != "HEAD" {
-            (&mut &*self.stream).write_all(text.as_bytes())?;
+            self.send(text.as_bytes())?;
         }
         Ok(Next::Request)
     }
@@ -102,16 +104,17 @@ impl Exchange<'_> {
             Some(Fault::Late(pause)) => self.wait(pause),
             _ => {}
         }
-        let found = match decide(&self.shared.site, &self.head, self.peer.port()) {
-            Answer::Refusal(status) => return self.send_text(status, ""),
-            Answer::Text(status, text) => return self.send_text(status, text),
-            Answer::File { path, status } => Entity::open(&path).map(|file| (file, status)),
-            Answer::Overlay { mac, folders, gz, status } => self
-                .shared
-                .overlays
-                .find(&mac, &folders, gz, &self.shared.site.owners)
-                .map(|entity| (entity, status)),
-        };
+        let found =
+            match decide(&self.shared.site, &self.head, self.peer.port(), self.stream.is_tls()) {
+                Answer::Refusal(status) => return self.send_text(status, ""),
+                Answer::Text(status, text) => return self.send_text(status, text),
+                Answer::File { path, status } => Entity::open(&path).map(|file| (file, status)),
+                Answer::Overlay { mac, folders, gz, status } => self
+                    .shared
+                    .overlays
+                    .find(&mac, &folders, gz, &self.shared.site.owners)
+                    .map(|entity| (entity, status)),
+            };
         match found {
             Ok((entity, 200)) => self.send_entity(entity, fault),
             Ok((entity, status)) => self.send_chunked(&entity, status),
@@ -200,7 +203,7 @@ impl Exchange<'_> {
             let got = body.read(&mut block)?;
             let Some(bytes) = block.get_mut(..got).filter(|bytes| !bytes.is_empty()) else { break };
             spoil(bytes, at, entity.length, fault);
-            (&mut &*self.stream).write_all(bytes)?;
+            self.send(bytes)?;
             at += u64::try_from(got).map_err(io::Error::other)?;
             self.note(|served| served.sent = at - part.from);
             self.slow_down(at - part.from, started);
@@ -210,8 +213,7 @@ impl Exchange<'_> {
         }
         match fault {
             Some(Fault::Reset { .. }) => {
-                // Closing with a linger time of zero sends RST.
-                sockopt::set_socket_linger(self.stream, Some(Duration::ZERO))?;
+                self.stream.close_by_reset()?;
             }
             Some(Fault::Stall { pause, .. }) => self.wait(pause),
             Some(Fault::Rebuild { .. }) => self.shared.faults.touch(),
@@ -242,9 +244,9 @@ impl Exchange<'_> {
         let mut block = vec![0; BLOCK];
         loop {
             let got = body.read(&mut block)?;
-            write!(&mut &*self.stream, "{got:x}\r\n")?;
-            (&mut &*self.stream).write_all(block.get(..got).unwrap_or_default())?;
-            (&mut &*self.stream).write_all(b"\r\n")?;
+            self.send(format!("{got:x}\r\n").as_bytes())?;
+            self.send(block.get(..got).unwrap_or_default())?;
+            self.send(b"\r\n")?;
             if got == 0 {
                 return Ok(Next::Request);
             }

@@ -103,7 +103,9 @@ impl Rule {
             | Fault::Rebuild { at } => from <= at,
             _ => true,
         };
-        reached
+        // HEAD asks for a length, not for what a rule is about.
+        head.method == "GET"
+            && reached
             && self.times > 0
             && self.stage.is_none_or(|stage| head.query("stage") == Some(stage))
             && self.compress.is_none_or(|form| head.query("compress").unwrap_or("") == form)

@@ -13,6 +13,7 @@ mod entity;
 mod faults;
 mod message;
 mod site;
+mod wire;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -26,6 +27,7 @@ pub use archive::{Owner, Owners, write_archive};
 pub use faults::{Fault, Faults, Rule};
 pub use message::{Head, Served};
 pub use site::{Node, Site, Version};
+pub use wire::Certificate;
 
 use connection::serve;
 use entity::Overlays;
@@ -47,7 +49,8 @@ struct Shared {
 pub struct Server {
     shared: Arc<Shared>,
     addr: SocketAddr,
-    accepting: Option<JoinHandle<()>>,
+    tls_addr: Option<SocketAddr>,
+    accepting: Vec<JoinHandle<()>>,
 }
 
 impl Server {
@@ -68,11 +71,29 @@ impl Server {
             stopping: AtomicBool::new(false),
             started: Instant::now(),
         });
-        let theirs = Arc::clone(&shared);
+        let mut server = Self { shared, addr, tls_addr: None, accepting: Vec::new() };
+        server.listen(listener, None)?;
+        if let Some(certificate) = server.shared.site.tls.clone() {
+            let listener = TcpListener::bind((addr.ip(), 0))?;
+            server.tls_addr = Some(listener.local_addr()?);
+            server.listen(listener, Some(certificate))?;
+        }
+        Ok(server)
+    }
+
+    fn listen(&mut self, listener: TcpListener, tls: Option<Certificate>) -> io::Result<()> {
+        let addr = listener.local_addr()?;
+        let theirs = Arc::clone(&self.shared);
         let accepting = std::thread::Builder::new()
             .name("double".to_owned())
-            .spawn(move || accept(listener, addr, &theirs))?;
-        Ok(Self { shared, addr, accepting: Some(accepting) })
+            .spawn(move || accept(listener, addr, &theirs, tls.as_ref()))?;
+        self.accepting.push(accepting);
+        Ok(())
+    }
+
+    /// Where it listens in TLS, if the site has a certificate.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
     }
 
     /// Where it listens.
@@ -109,7 +130,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.accepting.take() {
+        for thread in self.accepting.drain(..) {
             // A panic of the accepting thread has been printed already.
             let _ = thread.join();
         }
@@ -122,7 +143,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Takes connections until the server stops; closes and reopens the listener as the faults say.
-fn accept(listener: TcpListener, addr: SocketAddr, shared: &Arc<Shared>) {
+fn accept(
+    listener: TcpListener,
+    addr: SocketAddr,
+    shared: &Arc<Shared>,
+    tls: Option<&Certificate>,
+) {
     let mut listener = Some(listener);
     while !shared.stopping.load(Ordering::SeqCst) {
         if shared.faults.is_down() {
@@ -142,10 +168,10 @@ fn accept(listener: TcpListener, addr: SocketAddr, shared: &Arc<Shared>) {
             std::thread::sleep(NAP);
             continue;
         };
-        let theirs = Arc::clone(shared);
+        let (theirs, tls) = (Arc::clone(shared), tls.cloned());
         // A connection's errors are the client's business; its thread ends with it.
         let _ = std::thread::Builder::new()
             .name(format!("double {peer}"))
-            .spawn(move || serve(stream, peer, &theirs));
+            .spawn(move || serve(stream, peer, &theirs, tls.as_ref()));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::archive::Owners;
+use super::wire::Certificate;
 
 /// Which Warewulf the double is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -38,6 +39,9 @@ pub struct Site {
     pub version: Version,
     /// Whether the runtime overlay is given only to a source port below 1024.
     pub secure: bool,
+    /// Its certificate: then it listens in TLS too (on [`super::Server::tls_addr`]), and
+    /// gives the runtime overlay in no other way (4.7).
+    pub tls: Option<Certificate>,
     /// The nodes it knows; any other is answered 400.
     pub nodes: Vec<Node>,
     /// Owners and modes of overlay files, where the folders cannot carry them.

@@ -1,1 +1,184 @@
 //! Local disks: inventory, arrays, file systems, mounts, moved directories.
+//!
+//! [`prepare`] runs beside the download of the image and touches no root; [`mount`]
+//! and [`move_dirs`] follow once the image is there. None of them fails the boot: a
+//! range that could not be made is left out and said, and [`Prepared::failure`] tells
+//! whether the node must not start without it.
+
+mod apply;
+mod array;
+mod cli;
+mod contents;
+mod copy;
+mod device;
+mod inventory;
+mod moving;
+mod place;
+mod record;
+mod rooted;
+mod settings;
+mod settle;
+mod status;
+
+use std::time::{Duration, Instant};
+
+use crate::layout::Layout;
+use crate::plan::disks::inventory::Inventory;
+use crate::plan::disks::{Brake, DiskPlan, RangePlan, Request, Step, plan_disks};
+use crate::sys::Kernel;
+
+use apply::Workbench;
+pub use cli::run_command;
+pub use copy::{Copied, copy_tree};
+pub use record::{Outcome, Prepared};
+pub use settings::{Sources, read_sources};
+
+/// The longest wait for disks that have not announced themselves.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// One line a call, without prefix.
+pub type Log<'a> = &'a mut dyn FnMut(&str);
+
+/// Plans the disks and makes what the plan says; touches nothing outside of them.
+pub fn prepare(
+    kernel: &dyn Kernel,
+    layout: &Layout,
+    sources: &Sources,
+    brake: Brake,
+    log: Log<'_>,
+) -> Prepared {
+    let mut prepared = Prepared::default();
+    let Some((inventory, plan)) = plan(kernel, layout, sources, brake, &mut prepared, log) else {
+        return prepared;
+    };
+    for refusal in &plan.refusals {
+        prepared.say(log, refusal);
+    }
+    for warning in &plan.warnings {
+        prepared.say(log, &format!("warning: {warning}"));
+    }
+    prepared.is_required_missing |= plan.is_required_missing;
+    if brake != Brake::Plan {
+        let mut bench = Workbench::new(kernel, layout, &inventory);
+        for range in &plan.ranges {
+            make_range(&mut bench, range, &mut prepared, log);
+        }
+    } else {
+        for line in plan.to_string().lines() {
+            prepared.say(log, line);
+        }
+    }
+    prepared.plan = Some(plan);
+    prepared
+}
+
+/// The plan that [`prepare`] would carry out. `None`, with a line that says why,
+/// where there is nothing to plan.
+fn plan(
+    kernel: &dyn Kernel,
+    layout: &Layout,
+    sources: &Sources,
+    brake: Brake,
+    prepared: &mut Prepared,
+    log: Log<'_>,
+) -> Option<(Inventory, DiskPlan)> {
+    if brake == Brake::Off {
+        prepared.say(log, "off by rsinit.disk=off");
+        return None;
+    }
+    let settings = match settings::read_settings(sources) {
+        Ok(Some(settings)) => settings,
+        Ok(None) => return None,
+        Err(failure) => {
+            prepared.is_required_missing |= failure.is_required;
+            prepared.say(log, &failure.text);
+            return None;
+        }
+    };
+    prepared.is_required = settings.conf.required;
+    if let Err(missing) = settle::wait_for_disks(kernel, layout, SETTLE_DEADLINE) {
+        prepared.say(log, &format!("warning: not all disks are there: {missing}"));
+    }
+    let inventory = inventory::read_inventory(kernel, layout);
+    let request =
+        Request { conf: &settings.conf, profile: &settings.profile, brake, inventory: &inventory };
+    let plan = plan_disks(&request);
+    Some((inventory, plan))
+}
+
+/// Carries out the steps of one range, up to the first that fails.
+fn make_range(bench: &mut Workbench<'_>, range: &RangePlan, prepared: &mut Prepared, log: Log<'_>) {
+    if matches!(range.action, "left alone" | "refused" | "no disks") {
+        return;
+    }
+    let start = Instant::now();
+    for step in &range.steps {
+        // What is lost is said before it goes.
+        if matches!(step, Step::Wipe { .. } | Step::StopArray { .. }) {
+            prepared.say(log, &step.to_string());
+        }
+        if let Err(error) = bench.carry_out(step) {
+            let text = format!("{}: {step}: {error:#}", range.title);
+            prepared.say(log, &text);
+            prepared.is_required_missing |= range.is_required || prepared.is_required;
+            prepared.outcomes.push(Outcome::failed(&range.title, start.elapsed(), text));
+            return;
+        }
+    }
+    let done: Vec<String> = range.steps.iter().map(Step::to_string).collect();
+    let elapsed = start.elapsed();
+    let millis = elapsed.as_millis();
+    prepared.say(log, &format!("{}: {} in {millis} ms", range.title, done.join(", ")));
+    for mount in &range.mounts {
+        prepared.ready.push((mount.clone(), range.is_required));
+    }
+    prepared.outcomes.push(Outcome::done(&range.title, elapsed));
+}
+
+/// Mounts what [`prepare`] made below the new root.
+pub fn mount(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, log: Log<'_>) {
+    let mut mounts = std::mem::take(&mut prepared.ready);
+    mounts.sort_by_key(|(step, _)| match step {
+        Step::Mount { target, .. } => target.split('/').count(),
+        _ => 0,
+    });
+    for (step, is_required) in &mounts {
+        let Step::Mount { device, target, options } = step else { continue };
+        let start = Instant::now();
+        let result = moving::mount_volume(kernel, layout, device, target, options);
+        if prepared.close(log, step, start, result) {
+            prepared.mounted.push(target.clone());
+        } else {
+            prepared.is_required_missing |= *is_required;
+        }
+    }
+}
+
+/// Moves the folders that the settings name onto mounted volumes, and makes the
+/// cache's folder.
+pub fn move_dirs(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, log: Log<'_>) {
+    let after = prepared.plan.as_ref().map(|plan| plan.after.clone()).unwrap_or_default();
+    if prepared.plan.as_ref().is_none_or(|plan| plan.brake == Brake::Plan) {
+        return;
+    }
+    for step in &after {
+        let start = Instant::now();
+        let needs_mount = |path: &str| moving::is_mounted_on(path, &prepared.mounted);
+        let result = match step {
+            Step::MoveDir { to, .. } if !needs_mount(to) => {
+                Err(anyhow::anyhow!("{to} is not mounted"))
+            }
+            Step::MakeFscache { path } if !needs_mount(path) => {
+                Err(anyhow::anyhow!("{path} is not on a mounted volume"))
+            }
+            Step::MoveDir { from, to } => {
+                moving::move_folder(kernel, layout, from, to).map(|copied| {
+                    prepared.copied.push((from.clone(), copied));
+                })
+            }
+            Step::MakeFscache { path } => moving::make_fscache(layout, path),
+            _ => continue,
+        };
+        prepared.close(log, step, start, result);
+    }
+}

@@ -1,0 +1,48 @@
+# rsinit's front door. `make demo` boots a node; `make test` tests everything.
+# Both set a fresh Debian 12 up by themselves (test-vm/setup.sh).
+
+TARGET   := x86_64-unknown-linux-musl
+BINARY   := target/$(TARGET)/release/rsinit
+HARNESS  := target/harness/test-vm
+PREFIX   := /usr
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: help setup build check harness test test-vm demo install clean
+
+help:
+	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
+	@echo 'make test      everything: make check, then the boot tests in QEMU'
+	@echo 'make check     formatting, lints, and the tests that need no VM'
+	@echo 'make build     the static binary: $(BINARY)'
+	@echo 'make install   binary and dracut module, below DESTDIR'
+
+setup:
+	@test-vm/setup.sh
+
+build: setup
+	cargo build --release --locked --target $(TARGET) -p rsinit
+
+check: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked
+
+harness: build
+	cargo build --release --locked --target $(TARGET) -p test-vm --bin witness
+	cargo build --profile harness --locked -p test-vm --bin test-vm
+
+test: check test-vm
+
+test-vm: harness
+	$(HARNESS) test
+
+demo: harness
+	$(HARNESS) demo
+
+install:
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/rsinit
+	install -d $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/90rsinit
+	install -m 755 dracut-module/90rsinit/*.sh $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/90rsinit/
+
+clean:
+	cargo clean

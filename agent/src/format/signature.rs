@@ -1,1 +1,0 @@
-//! What is on a disk: signatures of file systems, arrays, volume managers and partitions.

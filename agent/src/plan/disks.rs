@@ -1,1 +1,0 @@
-//! The disks: from profile, settings and inventory to the steps that make them so.

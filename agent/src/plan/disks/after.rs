@@ -1,0 +1,52 @@
+//! What follows once the volumes exist: mounts from the outermost in, moved
+//! directories, the cache's folder.
+
+use crate::config::mkdisk_conf::MkdiskConf;
+use crate::config::node_path::is_within;
+
+use super::{DiskPlan, Step};
+
+/// Adds the steps that need mounted volumes; refuses those whose volume is missing,
+/// as they would otherwise fill the node's memory.
+pub(super) fn plan_after(conf: &MkdiskConf, plan: &mut DiskPlan) {
+    let mut mounts: Vec<Step> = plan.ranges.iter().flat_map(|range| range.mounts.clone()).collect();
+    mounts.sort_by_key(|step| depth(target(step)));
+    let targets: Vec<String> = mounts.iter().map(|step| target(step).to_owned()).collect();
+    let is_provisioned = |path: &str| targets.iter().any(|target| is_within(path, target));
+    plan.after = mounts;
+    for dir in &conf.move_dirs {
+        if targets.iter().any(|target| is_within(target, &dir.from)) {
+            let text = format!("MOVE_DIRS: {}: a volume is mounted below it", dir.from);
+            refuse(conf, plan, text);
+        } else if is_provisioned(&dir.to) {
+            plan.after.push(Step::MoveDir { from: dir.from.clone(), to: dir.to.clone() });
+        } else {
+            let text =
+                format!("MOVE_DIRS: {} is not on a mounted volume, {} stays", dir.to, dir.from);
+            refuse(conf, plan, text);
+        }
+    }
+    if let Some(path) = &conf.fscache_dir {
+        if is_provisioned(path) {
+            plan.after.push(Step::MakeFscache { path: path.clone() });
+        } else {
+            refuse(conf, plan, format!("FSCACHE_DIR: {path} is not on a mounted volume"));
+        }
+    }
+}
+
+fn refuse(conf: &MkdiskConf, plan: &mut DiskPlan, text: String) {
+    plan.refusals.push(text);
+    plan.is_required_missing |= conf.required;
+}
+
+fn target(step: &Step) -> &str {
+    match step {
+        Step::Mount { target, .. } => target,
+        _ => "",
+    }
+}
+
+fn depth(path: &str) -> usize {
+    path.split('/').count()
+}

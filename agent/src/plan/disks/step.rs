@@ -1,0 +1,167 @@
+//! The steps of a plan: values first, then done.
+
+use std::fmt;
+
+use crate::config::profile::Level;
+use crate::format::md::Geometry;
+
+/// A disk of a step.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Member {
+    /// Its number in the profile.
+    pub number: u32,
+    /// The kernel's name at the time of the plan.
+    pub name: String,
+}
+
+/// One thing that is done. Everything that writes to a disk names the disk.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Step {
+    /// Stops an array that something else assembled.
+    StopArray {
+        /// `md127`.
+        array: String,
+        /// Why.
+        reason: String,
+    },
+    /// Removes all signatures from a disk.
+    Wipe {
+        /// The disk.
+        disk: Member,
+        /// What is lost, and who said that it may be.
+        reason: String,
+    },
+    /// Writes superblocks to blank disks and starts the array.
+    CreateArray {
+        /// `md0`.
+        array: String,
+        /// `rsinit:scratch`, the mark of ownership.
+        set_name: String,
+        /// How the members are combined.
+        level: Level,
+        /// In the order of their slots.
+        members: Vec<Member>,
+        /// More than there are members: a mirror that waits for its second leg.
+        slots: u32,
+        /// Where the data lie.
+        geometry: Geometry,
+        /// The volume whose mark is put on the array until it is formatted.
+        formatting: Option<String>,
+    },
+    /// Starts an array from its superblocks.
+    AssembleArray {
+        /// `md0`.
+        array: String,
+        /// Its identity, in hexadecimal.
+        set_uuid: String,
+        /// The members that are up to date.
+        members: Vec<Member>,
+        /// Slots that no member fills.
+        missing: u32,
+    },
+    /// Uses an array that runs already.
+    AdoptArray {
+        /// `md127`.
+        array: String,
+    },
+    /// Adds a member to a running mirror, which then recovers.
+    AddMember {
+        /// `md0`.
+        array: String,
+        /// The array's identity, in hexadecimal.
+        set_uuid: String,
+        /// The disk.
+        disk: Member,
+        /// A blank disk that gets a superblock first; otherwise a leg that was away.
+        is_new: bool,
+    },
+    /// Marks a blank disk without an array as being formatted.
+    MarkFormatting {
+        /// The disk.
+        disk: Member,
+        /// The volume.
+        volume: String,
+    },
+    /// Makes a file system.
+    MakeFilesystem {
+        /// `md0` or a disk's name.
+        device: String,
+        /// The disk, where there is no array.
+        disk: Option<Member>,
+        /// The volume whose mark the device bears until the end.
+        volume: String,
+        /// Label.
+        label: String,
+        /// Blocks of 4 KiB a chunk; 0 without chunks.
+        stride_blocks: u32,
+        /// Blocks of 4 KiB a stripe; 0 without stripes.
+        stripe_width_blocks: u32,
+        /// Percent for root.
+        reserved_percent: u8,
+        /// Bytes of space an inode.
+        bytes_per_inode: Option<u32>,
+    },
+    /// Mounts a volume below the new root.
+    Mount {
+        /// `md0` or a disk's name.
+        device: String,
+        /// Path on the node.
+        target: String,
+        /// Words for mount(2).
+        options: Vec<String>,
+    },
+    /// Moves a folder of the image onto a mounted volume and binds it back.
+    MoveDir {
+        /// Path on the node.
+        from: String,
+        /// Path on the node.
+        to: String,
+    },
+    /// Makes the folder of the file-system cache.
+    MakeFscache {
+        /// Path on the node.
+        path: String,
+    },
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "disk {} ({})", self.number, self.name)
+    }
+}
+
+/// Members as a list for people.
+fn list(members: &[Member]) -> String {
+    members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StopArray { array, reason } => write!(f, "stop {array}: {reason}"),
+            Self::Wipe { disk, reason } => write!(f, "wipe {disk}: {reason}"),
+            Self::CreateArray { array, set_name, level, members, slots, .. } => {
+                write!(f, "create {array} {} \"{set_name}\" of {}", level.name(), list(members))?;
+                let missing = usize::try_from(*slots).unwrap_or(0).saturating_sub(members.len());
+                if missing > 0 { write!(f, ", {missing} missing") } else { Ok(()) }
+            }
+            Self::AssembleArray { array, members, missing, .. } => {
+                write!(f, "assemble {array} of {}", list(members))?;
+                if *missing > 0 { write!(f, ", {missing} missing") } else { Ok(()) }
+            }
+            Self::AdoptArray { array } => write!(f, "use {array} as it runs"),
+            Self::AddMember { array, disk, is_new, .. } => {
+                let kind = if *is_new { "blank" } else { "returned" };
+                write!(f, "add {kind} {disk} to {array}")
+            }
+            Self::MarkFormatting { disk, volume } => write!(f, "mark {disk} for {volume}"),
+            Self::MakeFilesystem { device, label, .. } => {
+                write!(f, "make ext4 \"{label}\" on {device}")
+            }
+            Self::Mount { device, target, .. } => write!(f, "mount {device} on {target}"),
+            Self::MoveDir { from, to } => write!(f, "move {from} to {to}"),
+            Self::MakeFscache { path } => write!(f, "make {path} for the file-system cache"),
+        }
+    }
+}

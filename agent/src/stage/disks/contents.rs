@@ -1,0 +1,55 @@
+//! Reads what a disk holds: its two ends, and where an array's data begin.
+
+use std::fs::File;
+use std::io;
+
+use crate::format::signature::{Contents, WINDOW_BYTES, Windows, identify};
+use crate::sys::Kernel;
+
+/// What an open disk of `size_bytes` holds.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn read_contents(
+    kernel: &dyn Kernel,
+    device: &File,
+    size_bytes: u64,
+) -> io::Result<Contents> {
+    let window = size_bytes.min(WINDOW_BYTES);
+    let head = read(kernel, device, 0, window)?;
+    let tail = read(kernel, device, size_bytes.saturating_sub(window), window)?;
+    Ok(identify(Windows { size_bytes, head: &head, tail: &tail }))
+}
+
+/// What the array holds that has its first data on this disk.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn read_inner(
+    kernel: &dyn Kernel,
+    device: &File,
+    size_bytes: u64,
+    contents: &Contents,
+) -> io::Result<Option<Contents>> {
+    let Some(superblock) = contents.only_md_1_2() else { return Ok(None) };
+    let has_start = superblock.level == 1 || superblock.slot() == Some(0);
+    let start = superblock.data_offset_sectors.saturating_mul(512);
+    if !has_start || start >= size_bytes {
+        return Ok(None);
+    }
+    // A stripe's first chunk is all that this member has of the array's start.
+    let chunk = match superblock.level {
+        0 => u64::from(superblock.chunk_sectors).saturating_mul(512),
+        _ => WINDOW_BYTES,
+    };
+    let window = chunk.min(WINDOW_BYTES).min(size_bytes.saturating_sub(start));
+    let head = read(kernel, device, start, window)?;
+    let size_bytes = superblock.data_size_sectors.saturating_mul(512);
+    Ok(Some(identify(Windows { size_bytes, head: &head, tail: &[] })))
+}
+
+fn read(kernel: &dyn Kernel, device: &File, offset: u64, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(count).map_err(io::Error::other)?];
+    kernel.read_at(device, offset, &mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,125 @@
+//! Mounts the volumes below the new root, moves folders onto them and makes the
+//! cache's folder.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use rustix::mount::MountFlags;
+
+use crate::config::node_path::is_within;
+use crate::layout::Layout;
+use crate::sys::Kernel;
+use crate::sys::attributes::{copy_attributes, sync_filesystem};
+use crate::sys::mount::Mount;
+
+use super::copy::{Copied, copy_tree, empty_folder};
+use super::inventory::{device_node, read_mounts};
+use super::rooted::make_folder;
+
+/// Mounts a volume below the new root. One that is there already is left.
+pub(super) fn mount_volume(
+    kernel: &dyn Kernel,
+    layout: &Layout,
+    device: &str,
+    target: &str,
+    options: &[String],
+) -> anyhow::Result<()> {
+    let folder =
+        make_folder(&layout.sysroot, target).with_context(|| format!("making {target}"))?;
+    let node = device_node(layout, device);
+    let is_there = read_mounts(layout).iter().any(|(number, place)| {
+        Path::new(place) == folder
+            && std::fs::metadata(&node).is_ok_and(|m| {
+                (rustix::fs::major(m.rdev()), rustix::fs::minor(m.rdev()))
+                    == (number.major, number.minor)
+            })
+    });
+    if is_there {
+        return Ok(());
+    }
+    // ext4 asks the kernel's crypto for crc32c by an alias, which without modprobe
+    // nobody resolves; a module that cannot be loaded is told by the mount that fails.
+    for module in ["crc32c_intel", "crc32c_generic", "ext4"] {
+        let _ = kernel.load_module(&layout.modules, module);
+    }
+    let mount = Mount {
+        source: node.display().to_string(),
+        target: folder,
+        fstype: "ext4".to_owned(),
+        flags: mount_flags(options),
+        data: String::new(),
+    };
+    kernel.mount(&mount).with_context(|| format!("mounting {device} on {target}"))
+}
+
+/// The words that a profile allows, as mount(2) takes them.
+fn mount_flags(options: &[String]) -> MountFlags {
+    let flag = |word: &str| match word {
+        "noatime" => MountFlags::NOATIME,
+        "nodiratime" => MountFlags::NODIRATIME,
+        "relatime" => MountFlags::RELATIME,
+        "strictatime" => MountFlags::STRICTATIME,
+        "lazytime" => MountFlags::LAZYTIME,
+        "nodev" => MountFlags::NODEV,
+        "nosuid" => MountFlags::NOSUID,
+        "noexec" => MountFlags::NOEXEC,
+        _ => MountFlags::empty(),
+    };
+    options.iter().map(|word| flag(word)).fold(MountFlags::empty(), MountFlags::union)
+}
+
+/// Moves a folder of the image onto a volume and binds it back; the memory that it
+/// took is free afterwards.
+///
+/// # Errors
+/// Whatever could not be copied: the folder then stays as it was.
+pub(super) fn move_folder(
+    kernel: &dyn Kernel,
+    layout: &Layout,
+    from: &str,
+    to: &str,
+) -> anyhow::Result<Copied> {
+    let source = make_folder(&layout.sysroot, from).with_context(|| format!("finding {from}"))?;
+    let target = make_folder(&layout.sysroot, to).with_context(|| format!("making {to}"))?;
+    let old = source.symlink_metadata().with_context(|| format!("looking at {from}"))?;
+    let new = target.symlink_metadata().with_context(|| format!("looking at {to}"))?;
+    if (old.dev(), old.ino()) == (new.dev(), new.ino()) {
+        return Ok(Copied::default());
+    }
+    ensure!(!target.starts_with(&source), "{to} lies in {from}");
+    let copied = copy_tree(&source, &target)?;
+    // The folder itself is as the image has it, /tmp with its 1777, even where the
+    // disk had one before.
+    copy_attributes(&source, &old, &target).with_context(|| format!("setting mode of {to}"))?;
+    sync_filesystem(&target).with_context(|| format!("writing {to} to its disk"))?;
+    empty_folder(&source)?;
+    kernel
+        .mount(&Mount::bind(&target, &source))
+        .with_context(|| format!("binding {to} to {from}"))?;
+    Ok(copied)
+}
+
+/// Makes the folder of the file-system cache, for root alone.
+pub(super) fn make_fscache(layout: &Layout, path: &str) -> anyhow::Result<()> {
+    let folder = make_folder(&layout.sysroot, path).with_context(|| format!("making {path}"))?;
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("setting mode of {path}"))
+}
+
+/// Whether a path lies on one of the mounted targets.
+pub(super) fn is_mounted_on(path: &str, targets: &[String]) -> bool {
+    targets.iter().any(|target| is_within(path, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_that_a_profile_may_have_is_a_flag() {
+        for word in crate::config::profile::MOUNT_WORDS {
+            assert!(!mount_flags(&[word.to_owned()]).is_empty(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Waits until packets can reach the server, and says what is missing meanwhile.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+
+use super::context::{Context, Done};
+use crate::config::uri::Server;
+use crate::log;
+use crate::plan::boot::Mac;
+use crate::plan::network::{Interface, missing};
+use crate::sys::route;
+
+/// The stage's name.
+pub const NAME: &str = "network";
+
+/// How often what is missing is said while the network is not there.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// Names become known, and addresses lose their "tentative" flag, without a
+/// message on the netlink socket: look again after so long.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The way to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// The server's address.
+    pub server: IpAddr,
+    /// The node's own address on the way there.
+    pub local: IpAddr,
+    /// The node's MAC address, as the server knows it.
+    pub mac: String,
+}
+
+/// Waits for a route to `server`, until the boot's deadline.
+///
+/// # Errors
+/// What is still missing at the deadline: interface, carrier, address or route.
+pub fn wait(ctx: &Context<'_>, server: &Server, mac: &Mac) -> anyhow::Result<Done<Reached>> {
+    let watch = ctx.kernel.watch_routes()?;
+    let mut say_at = Instant::now() + SAY_EVERY;
+    loop {
+        let cause = match look(ctx, server) {
+            Ok((to, local)) => {
+                let mac = find_mac(&ctx.kernel.interfaces()?, mac, local)?;
+                let note = format!("{to} from {local} ({mac})");
+                return Ok(Done::new(Reached { server: to, local, mac }, note));
+            }
+            Err(cause) => cause,
+        };
+        if ctx.time_left().is_zero() {
+            bail!("reaching {server}: {cause}");
+        }
+        if Instant::now() >= say_at {
+            log::line(NAME, format_args!("still waiting: {cause}"));
+            say_at = Instant::now() + SAY_EVERY;
+        }
+        ctx.kernel.wait_for_change(&watch, LOOK_EVERY.min(ctx.time_left()))?;
+    }
+}
+
+/// The server's and our own address, or why there is none yet.
+fn look(ctx: &Context<'_>, server: &Server) -> anyhow::Result<(IpAddr, IpAddr)> {
+    let addresses: Vec<SocketAddr> = (server.host.as_str(), server.port)
+        .to_socket_addrs()
+        .map_err(|error| anyhow!("{}: {}: {error}", missing_now(ctx, server), server.host))?
+        .collect();
+    addresses
+        .into_iter()
+        .find_map(|to| Some((to.ip(), ctx.kernel.source_address(to).ok()?)))
+        .ok_or_else(|| anyhow!(missing_now(ctx, server)))
+}
+
+fn missing_now(ctx: &Context<'_>, server: &Server) -> String {
+    let seen: Vec<Interface> = ctx
+        .kernel
+        .interfaces()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|route::Interface { name, carrier, addresses, .. }| Interface {
+            name,
+            carrier,
+            addresses,
+        })
+        .collect();
+    missing(&seen, &server.host)
+}
+
+fn find_mac(interfaces: &[route::Interface], mac: &Mac, local: IpAddr) -> anyhow::Result<String> {
+    let found = match mac {
+        Mac::Known(mac) => return Ok(mac.clone()),
+        Mac::OfInterface(name) => interfaces.iter().find(|one| one.name == *name),
+        Mac::OfRoute => interfaces.iter().find(|one| one.addresses.contains(&local)),
+    };
+    found
+        .and_then(|interface| interface.mac.clone())
+        .ok_or_else(|| anyhow!("finding the MAC address: no interface for {mac:?} ({local})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mac_is_that_of_the_interface_that_reaches_the_server() {
+        let interface = |name: &str, mac: &str, address: &str| route::Interface {
+            name: name.to_owned(),
+            mac: Some(mac.to_owned()),
+            carrier: true,
+            addresses: vec![address.parse().unwrap()],
+        };
+        let all = [
+            interface("eth0", "02:00:00:00:00:01", "10.0.0.1"),
+            interface("eth1", "02:00:00:00:00:02", "10.0.0.2"),
+        ];
+        let local = "10.0.0.2".parse().unwrap();
+        assert_eq!(find_mac(&all, &Mac::OfRoute, local).unwrap(), "02:00:00:00:00:02");
+        let named = Mac::OfInterface("eth0".to_owned());
+        assert_eq!(find_mac(&all, &named, local).unwrap(), "02:00:00:00:00:01");
+        let absent = Mac::OfInterface("ib0".to_owned());
+        assert!(find_mac(&all, &absent, local).is_err());
+    }
+}

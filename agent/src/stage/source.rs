@@ -1,0 +1,85 @@
+//! Where the node fetches from, as whom, and by which certificate it knows the server.
+
+use std::fs;
+
+use anyhow::Context as _;
+
+use super::context::Context;
+use super::fetch::Options;
+use super::identity;
+use super::overlay::Overlay;
+use crate::config::uri::Server;
+use crate::config::warewulf;
+use crate::net::tls::{Pinned, pinned};
+use crate::plan::boot::BootPlan;
+use crate::plan::fetch::{Provision, What};
+
+/// The server's own description of itself, in the system overlay.
+const CONFIG: &[u8] = b"warewulf/config";
+/// The server's certificate, in the system overlay of Warewulf 4.7.
+const CERTIFICATE: &[u8] = b"warewulf/tls/warewulf.crt";
+
+/// A server to fetch from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What to ask it.
+    pub provision: Provision,
+    /// Its certificate, where it is asked in TLS.
+    pub pinned: Option<Pinned>,
+}
+
+impl Source {
+    /// How to fetch `what` from it, until the boot's deadline.
+    pub fn options(&self, ctx: &Context<'_>, what: What) -> Options {
+        Options { pinned: self.pinned.clone(), ..Options::until(ctx.deadline, what) }
+    }
+
+    /// The server that the kernel arguments name. One that is asked in TLS must have the
+    /// certificate that the initramfs holds.
+    ///
+    /// # Errors
+    /// TLS is asked for and there is no such certificate.
+    pub fn named(ctx: &Context<'_>, plan: &BootPlan, mac: &str) -> anyhow::Result<Self> {
+        let identity = identity::read(ctx);
+        let provision = Provision {
+            base: plan.server.to_string(),
+            mac: mac.to_owned(),
+            assetkey: identity.asset_key,
+            uuid: identity.uuid,
+            compress: plan.compress,
+            routes: plan.routes.clone(),
+        };
+        let mut pinned_certificate = None;
+        if plan.server.tls {
+            let path = ctx.layout.certificate();
+            let pem = fs::read(&path).with_context(|| {
+                format!("reading {}, the certificate to know {} by", path.display(), plan.server)
+            })?;
+            let certificate = pinned(&pem);
+            pinned_certificate =
+                Some(certificate.with_context(|| format!("reading {}", path.display()))?);
+        }
+        Ok(Self { provision, pinned: pinned_certificate })
+    }
+
+    /// Where the runtime overlay is: over HTTPS where the system overlay says that the
+    /// server gives it in no other way, and brings its certificate.
+    ///
+    /// # Errors
+    /// A damaged overlay, or a certificate that is none.
+    pub fn for_runtime(&self, overlay: &Overlay, server: &Server) -> anyhow::Result<Self> {
+        let wanted = |name: &[u8]| name == CONFIG || name == CERTIFICATE;
+        let files = overlay.find_files(wanted)?;
+        let file = |name: &[u8]| files.iter().find(|(n, _)| n == name).map(|(_, text)| text);
+        let config = file(CONFIG).map(|text| warewulf::parse(&String::from_utf8_lossy(text)));
+        let (Some(config), Some(pem)) = (config.filter(|config| config.tls), file(CERTIFICATE))
+        else {
+            return Ok(self.clone());
+        };
+        let certificate =
+            pinned(pem).context("reading /warewulf/tls/warewulf.crt of the system overlay")?;
+        let base = config.tls_server(server).to_string();
+        let provision = Provision { base, ..self.provision.clone() };
+        Ok(Self { provision, pinned: Some(certificate) })
+    }
+}

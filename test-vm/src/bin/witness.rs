@@ -1,0 +1,140 @@
+//! What runs in a booted test node: as its init or its preboot hook (tiny image), or as a unit
+//! (real node). It looks, tells on the second serial port, and switches the node off.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::system::RebootCommand;
+use test_vm::witness::{Answer, QUESTION, Question, Ran, Then, markers, observe::observe};
+
+/// The port between the witness and the host.
+const PORT: &str = "/dev/ttyS1";
+
+/// What a hook saw, for the witness to tell.
+const HOOK_SAW: &str = "/hook.json";
+
+fn main() -> ExitCode {
+    let name = std::env::args().next().unwrap_or_default();
+    match Path::new(&name).file_name().and_then(|name| name.to_str()) {
+        Some("hook-ok") => hook(ExitCode::SUCCESS),
+        Some("hook-fail") => hook(ExitCode::FAILURE),
+        Some("hook-hang") => {
+            hook(ExitCode::SUCCESS);
+            sleep_for_ever()
+        }
+        _ => testify(),
+    }
+}
+
+fn sleep_for_ever() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(60));
+    }
+}
+
+/// Writes down what a hook finds: arguments, folder, environment, the secrets.
+fn hook(code: ExitCode) -> ExitCode {
+    let environment: Vec<String> =
+        std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+    let saw = serde_json::json!({
+        "argv": std::env::args().collect::<Vec<_>>(),
+        "folder": std::env::current_dir().unwrap_or_default(),
+        "environment": environment,
+        "secrets": names("/secrets"),
+        "secrets.yml": fs::read_to_string("/secrets/secrets.yml").unwrap_or_default(),
+        "writable": fs::write("/secrets/written", "x").is_ok(),
+        "proc": Path::new("/proc/self/status").exists(),
+        "null": Path::new("/dev/null").exists(),
+    });
+    println!("the hook says hello");
+    eprintln!("the hook complains");
+    match fs::write(HOOK_SAW, saw.to_string()) {
+        Ok(()) => code,
+        Err(_) => ExitCode::from(99),
+    }
+}
+
+fn names(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Answers the question of this boot, and ends it.
+fn testify() -> ExitCode {
+    let first = std::process::id() == 1;
+    let question = fs::read_to_string(QUESTION).ok();
+    let question: Option<Question> = question.and_then(|text| serde_json::from_str(&text).ok());
+    let Some(question) = question else {
+        eprintln!("witness: no question at {QUESTION}");
+        return end(first, Then::PowerOff);
+    };
+    let mut answer = observe(&question);
+    for (path, text) in &question.writes {
+        if let Err(cause) = write_through(path, text) {
+            let argv = vec!["write".to_owned(), path.clone()];
+            answer.commands.push(Ran { argv, status: None, text: cause.to_string() });
+        }
+    }
+    if let Err(cause) = tell(&question.word, &answer) {
+        eprintln!("witness: {PORT}: {cause}");
+    }
+    end(first, question.then)
+}
+
+fn write_through(path: &str, text: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn tell(word: &str, answer: &Answer) -> io::Result<()> {
+    let (begin, end) = markers(word);
+    let body = serde_json::to_string(answer)?;
+    let mut port = OpenOptions::new().write(true).open(PORT)?;
+    port.write_all(format!("\n{begin}\n{body}\n{end}\n").as_bytes())?;
+    // Not before the last byte has left: the power goes next.
+    rustix::termios::tcdrain(&port)?;
+    Ok(())
+}
+
+/// Switches off: as the first process by itself, else through systemd.
+fn end(first: bool, then: Then) -> ExitCode {
+    if then == Then::Stay {
+        if first {
+            sleep_for_ever();
+        }
+        return ExitCode::SUCCESS;
+    }
+    if !first {
+        let asked = Command::new("systemctl").args(["poweroff", "--no-block"]).status();
+        let accepted = asked.is_ok_and(|status| status.success());
+        return if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    unmount_all();
+    rustix::fs::sync();
+    match rustix::system::reboot(RebootCommand::PowerOff) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Unmounts what can be, the latest first; what is busy becomes read-only.
+fn unmount_all() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for at in mounts.lines().rev().filter_map(|line| line.split(' ').nth(4)) {
+        if ["/", "/proc", "/dev"].contains(&at) {
+            continue;
+        }
+        if rustix::mount::unmount(at, UnmountFlags::empty()).is_err() {
+            // Nothing more can be done, and the host's e2fsck will see it.
+            let _ = rustix::mount::mount_remount(at, MountFlags::RDONLY, "");
+        }
+    }
+}

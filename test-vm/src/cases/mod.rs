@@ -1,0 +1,124 @@
+//! What is tried, one file a case or a family of cases, and how a case is run.
+
+mod arguments;
+mod disks;
+mod full_node;
+mod hooks;
+mod images;
+mod no_disk;
+mod server;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::cluster::Cluster;
+use crate::facts::Facts;
+use crate::node::{Boot, Node, Stand};
+use crate::qemu::Ending;
+
+pub use full_node::furnish;
+
+/// How much of the machine a case wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// One processor, 1 GiB: another tiny case may run beside it.
+    Tiny,
+    /// A real node; it runs alone.
+    Full,
+}
+
+/// One case.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub about: &'static str,
+    /// What it wants.
+    pub size: Size,
+    /// Boots what it needs and checks the facts.
+    pub run: fn(&Bench, &mut Facts) -> Result<()>,
+}
+
+/// Where a case is carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct Bench<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Which tap its nodes are plugged into.
+    pub place: usize,
+    /// Where its files go.
+    pub folder: &'a Path,
+}
+
+impl<'a> Bench<'a> {
+    fn stand(&self) -> Stand<'a> {
+        Stand { cluster: self.cluster, place: self.place, folder: self.folder }
+    }
+
+    /// A node with the tiny image.
+    ///
+    /// # Errors
+    /// Its folders cannot be made.
+    pub fn tiny(&self) -> Result<Node<'a>> {
+        Node::tiny(self.stand())
+    }
+
+    /// A real node.
+    ///
+    /// # Errors
+    /// Its folders cannot be made.
+    pub fn full(&self) -> Result<Node<'a>> {
+        Node::full(self.stand())
+    }
+}
+
+/// All cases, in the order in which they are run: the long ones first.
+pub const CASES: &[Case] = &[
+    full_node::CASE,
+    images::HOSTILE,
+    server::REFUSED,
+    disks::KEPT,
+    images::DAMAGED,
+    server::UNREACHABLE,
+    server::LATE,
+    disks::BRAKES,
+    disks::BAD_SETTINGS,
+    disks::FOREIGN,
+    disks::BAD_PROFILE,
+    hooks::PASSES,
+    hooks::FAILS,
+    hooks::MISSING,
+    hooks::HANGS,
+    hooks::FATAL,
+    server::CUT,
+    images::NO_INIT,
+    arguments::NO_URI,
+    arguments::UNKNOWN,
+    no_disk::CASE,
+];
+
+/// The facts of a boot that fails as it should: the agent's last line begins with `begin`, names
+/// each of `words`, and no root was handed over.
+fn ends_with(boot: &Boot, begin: &str, words: &[&str], facts: &mut Facts) {
+    let last = boot.last_line();
+    facts.holds(&format!("the last line begins with {begin:?}"), last.starts_with(begin), last);
+    facts.contains("it names object and cause", last, words);
+    facts.holds("no root was handed over", boot.answer.is_none(), "an answer");
+    facts.equal("the node switched itself off", &boot.ending, &Ending::Off(Some(0)));
+    facts.holds("nothing panicked", !boot.console.contains("panicked"), "a panic");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_case_has_a_name_of_its_own() {
+        let mut names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CASES.len());
+    }
+}

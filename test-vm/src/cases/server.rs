@@ -1,0 +1,159 @@
+//! A server that is late, cuts the image short, says no or is not there.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Bench, Case, Size, ends_with};
+use crate::facts::Facts;
+use crate::initramfs::Flavour;
+use crate::node::{Boot, Node};
+use crate::server::{Fault, Rule};
+
+/// How long the server stays away: the node itself needs some 20 s until it asks.
+const AWAY: Duration = Duration::from_secs(45);
+
+/// A server that comes late.
+pub const LATE: Case = Case {
+    name: "server-late",
+    about: "the server is down for the first 20 s that the node asks: it waits, and comes up",
+    size: Size::Tiny,
+    run: late,
+};
+
+/// A connection cut in the middle of the image.
+pub const CUT: Case = Case {
+    name: "image-cut",
+    about: "the image is cut short once: the rest is asked for, the root is whole",
+    size: Size::Tiny,
+    run: cut,
+};
+
+/// Refusals that will not change.
+pub const REFUSED: Case = Case {
+    name: "server-refuses",
+    about: "404, 503 for ever, 400 and 401 each end with one line: stage, URL, status, what it means",
+    size: Size::Tiny,
+    run: refused,
+};
+
+/// Nobody there.
+pub const UNREACHABLE: Case = Case {
+    name: "server-unreachable",
+    about: "an address where nobody answers ends at rsinit.deadline with one line that names it",
+    size: Size::Tiny,
+    run: unreachable,
+};
+
+fn whole(boot: &Boot, facts: &mut Facts) -> Result<()> {
+    let answer = boot.answer()?;
+    let ballast = answer.path("/usr/share/ballast").and_then(|entry| entry.sha256.clone());
+    facts.equal("the image is whole", ballast, Some(crate::image::tiny::ballast_sha256()));
+    Ok(())
+}
+
+fn late(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    let mut node = bench.tiny()?;
+    node.ask(&["/usr/share/ballast"]);
+    let boot = node.boot(|faults| faults.stop_listening(AWAY))?;
+    whole(&boot, facts)?;
+    let first = boot.requests.first().map(|served| served.at);
+    facts.holds(
+        "nothing was served before",
+        first > Some(AWAY - Duration::from_secs(1)),
+        format!("{first:?}"),
+    );
+    let said = boot.lines().join("\n");
+    facts.contains("the console says why it waits", &said, &["refused"]);
+    let retries = boot.answer()?.report_text();
+    facts.holds(
+        "the report counts retries",
+        !retries.is_empty() && retries.contains("\"retries\":"),
+        retries.clone(),
+    );
+    Ok(())
+}
+
+fn cut(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    let mut node = bench.tiny()?;
+    node.ask(&["/usr/share/ballast"]);
+    let boot =
+        node.boot(|faults| faults.add(Rule::once(Fault::Cut { at: 1 << 20 }).stage("image")))?;
+    whole(&boot, facts)?;
+    let images: Vec<_> =
+        boot.requests.iter().filter(|served| served.query("stage") == Some("image")).collect();
+    facts.equal(
+        "the fault struck once",
+        images.iter().filter(|served| served.fault.is_some()).count(),
+        1,
+    );
+    facts.holds(
+        "the image was asked for again",
+        images.len() >= 2,
+        format!("{} requests", images.len()),
+    );
+    let range =
+        images.iter().any(|served| served.header("range").is_some() && served.status == 206);
+    facts.holds("from where it broke off", range, format!("{images:?}"));
+    let sent: u64 = images.iter().map(|served| served.sent).sum();
+    let size = std::fs::metadata(node.image.with_extension("img.gz"))?.len();
+    facts.holds(
+        "nothing was sent twice",
+        sent < size + (1 << 20),
+        format!("{sent} of {size} bytes"),
+    );
+    Ok(())
+}
+
+fn refused(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    let node = |deadline: &str| -> Result<Node> {
+        let mut node = bench.tiny()?;
+        node.argue("rsinit.deadline", deadline);
+        Ok(node)
+    };
+    let boot =
+        node("40")?.boot(|faults| faults.add(Rule::always(Fault::Status(404)).stage("image")))?;
+    ends_with(&boot, "rsinit: image: ", &["/provision/", "404"], facts);
+
+    let mut systemd = node("60")?;
+    systemd.flavour = Flavour::Systemd;
+    let boot = systemd.boot(|faults| faults.add(Rule::always(Fault::Status(503))))?;
+    ends_with(&boot, "rsinit: system-overlay: ", &["/provision/", "503"], facts);
+    let asked = boot.requests.len();
+    facts.holds("a busy server is asked again, not hammered", (2..100).contains(&asked), asked);
+
+    let mut unknown = node("40")?;
+    let uri = unknown.uri().replace("52:54:00", "52:54:99");
+    unknown.argue("rsinit.uri", &uri);
+    let boot = unknown.boot(|_| {})?;
+    ends_with(&boot, "rsinit: system-overlay: ", &["/provision/52:54:99", "400"], facts);
+
+    let mut keyed = node("40")?;
+    keyed.asset_key = Some("S3CRET".to_owned());
+    let boot = keyed.boot(|_| {})?;
+    ends_with(&boot, "rsinit: system-overlay: ", &["/provision/", "401"], facts);
+    facts.holds("no key is on the console", !boot.console.contains("assetkey="), "assetkey=");
+    Ok(())
+}
+
+fn unreachable(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    let mut node = bench.tiny()?;
+    node.argue("rsinit.uri", "http://10.77.0.99:9873/provision/");
+    node.argue("rsinit.deadline", "25");
+    let boot = node.boot(|_| {})?;
+    ends_with(&boot, "rsinit: system-overlay: ", &["http://10.77.0.99:9873/provision/"], facts);
+    facts.holds(
+        "it kept to its deadline",
+        boot.took < Duration::from_secs(120),
+        format!("{:?}", boot.took),
+    );
+
+    let mut node = bench.tiny()?;
+    node.argue("rsinit.uri", "http://192.0.2.7:9873/provision/");
+    node.drop_argument("ip");
+    node.argue("ip", "10.77.0.250::::node:eth0:none");
+    node.argue("rsinit.deadline", "25");
+    let boot = node.boot(|_| {})?;
+    ends_with(&boot, "rsinit: network: ", &["no route to", "192.0.2.7"], facts);
+    Ok(())
+}

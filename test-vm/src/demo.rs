@@ -1,0 +1,137 @@
+//! One real node, watched: its console live, then what each stage of its boot took.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ChildStdin;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::cases::furnish;
+use crate::cluster::Cluster;
+use crate::image::full::ROOT_PASSWORD;
+use crate::node::{Boot, Node, Power, Stand, gave_up};
+use crate::qemu::Ending;
+use crate::witness::answer::Stage;
+use crate::witness::{Answer, Then, find, markers};
+use crate::workshop::Workshop;
+
+/// Boots the node; whether it came up. With `keep` it stays on, and the terminal is its console.
+///
+/// # Errors
+/// The harness fails.
+pub fn run(workshop: &Workshop, scratch: &Path, keep: bool) -> Result<bool> {
+    let cluster = Cluster::start(scratch)?;
+    let folder = scratch.join("demo");
+    let mut node = Node::full(Stand { cluster: &cluster, place: 0, folder: &folder })?;
+    furnish(&mut node)?;
+    node.live = true;
+    node.ask_command(&["systemctl", "is-system-running", "--wait"]);
+    if keep {
+        node.question.then = Then::Stay;
+    }
+    introduce(&node);
+    let mut power = node.switch_on(|_| {})?;
+    let (answer, ending) = watch(&mut power, &node)?;
+    let up = answer.is_some();
+    if let Some(answer) = &answer {
+        tell(answer, &node);
+    }
+    if keep && up {
+        hand_keyboard(power)?;
+        return Ok(true);
+    }
+    let log = folder.join(node.number.name()).join("boot1.console.log");
+    let kept = workshop.base.join("demo-console.log");
+    let boot = node.finish(power, ending)?;
+    fs::copy(&log, &kept).with_context(|| format!("copying {}", log.display()))?;
+    if up {
+        println!("The whole console is in {}.", kept.display());
+        println!(
+            "To log in, run `make harness && target/release/test-vm demo --keep`: root, password {ROOT_PASSWORD}."
+        );
+        println!(
+            "Then look at /run/rsinit/report.json, /mkdisk.log, /var/log/dracut-preboot.log and mdadm --detail /dev/md*."
+        );
+    } else {
+        explain(&boot, &kept);
+    }
+    Ok(up)
+}
+
+fn introduce(node: &Node) {
+    println!(
+        "\nA node without a system disk boots now: {} MiB of memory, {} NVMe disks.",
+        node.memory_mib,
+        node.disks.len()
+    );
+    println!(
+        "Its server is a double of Warewulf 4.6.1 at http://{}, its secrets come over NFS.",
+        node.server_address()
+    );
+    println!("Under emulation this takes some minutes. The agent's lines begin with `rsinit:`.\n");
+}
+
+/// Follows the boot until the node has answered and, unless it stays on, switched itself off.
+fn watch(power: &mut Power, node: &Node) -> Result<(Option<Answer>, Ending)> {
+    let word = &node.question.word;
+    let (_, end) = markers(word);
+    let port = power.witness.clone();
+    let said = || String::from_utf8_lossy(&fs::read(&port).unwrap_or_default()).replace('\r', "");
+    let stay = node.question.then == Then::Stay;
+    let ending = power.running.wait_asking(node.limit, |text| {
+        gave_up(text).or_else(|| (stay && said().contains(&end)).then(|| "up".to_owned()))
+    })?;
+    Ok((find(&said(), word)?, ending))
+}
+
+/// The stages and times, and what the node says of itself.
+fn tell(answer: &Answer, node: &Node) {
+    let stages = answer.stages();
+    println!("\n{:<18} {:>9} {:>9} {:>10}  what it did", "stage", "began", "took", "MB");
+    for stage in &stages {
+        let Stage { name, start_ms, took_ms, bytes, note, outcome } = stage;
+        #[allow(clippy::cast_precision_loss, reason = "megabytes for a reader")]
+        let megabytes = bytes.map_or(String::new(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
+        let mark = if outcome == "ok" { String::new() } else { format!("{outcome}: ") };
+        let (start, took) = (start_ms / 1e3, took_ms / 1e3);
+        println!("{name:<18} {start:>7.1} s {took:>7.2} s {megabytes:>10}  {mark}{note}");
+    }
+    let system = answer.said(&["systemctl", "is-system-running"]);
+    println!(
+        "\n{} is up: systemd says {}, {:.0} s after its kernel started.",
+        node.number.name(),
+        system.trim(),
+        answer.uptime
+    );
+}
+
+/// What to look at where the node did not come up.
+fn explain(boot: &Boot, log: &Path) {
+    println!("\nThe node did not come up ({:?}).", boot.ending);
+    println!("The agent's last line: {}", boot.last_line());
+    println!("The whole console is in {}.", log.display());
+}
+
+/// Makes this terminal the node's console until it is switched off.
+fn hand_keyboard(mut power: Power) -> Result<()> {
+    println!(
+        "This terminal is its console: log in as root, password {ROOT_PASSWORD}; `poweroff` ends it, as does Ctrl-C.\n"
+    );
+    if let Some(keyboard) = power.running.keyboard() {
+        std::thread::spawn(move || type_on(keyboard));
+    }
+    power.running.wait(Duration::from_secs(24 * 3600), |_| None)?;
+    Ok(())
+}
+
+/// Copies what is typed here to the node, line by line.
+fn type_on(mut keyboard: ChildStdin) {
+    for line in io::stdin().lines().map_while(Result::ok) {
+        // The node may be off by now.
+        if writeln!(keyboard, "{line}").and_then(|()| keyboard.flush()).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One node of a case: its disks, overlays and kernel arguments, and its boots.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::cluster::Cluster;
+use crate::console::agent_lines;
+use crate::disk::Disk;
+use crate::initramfs::Flavour;
+use crate::network::{Number, SERVER, tap};
+use crate::overlay::Overlay;
+use crate::qemu::{Ending, Machine, Nic, Running};
+use crate::server::{self, Faults, Served, Server};
+use crate::witness::{self, Answer, QUESTION, Question};
+
+/// The port of the first node's server; each node has a server of its own.
+const FIRST_PORT: u16 = 9873;
+
+/// A node that can be switched on.
+pub struct Node<'a> {
+    cluster: &'a Cluster,
+    /// Its number.
+    pub number: Number,
+    place: usize,
+    folder: PathBuf,
+    /// What runs in its initramfs.
+    pub flavour: Flavour,
+    /// An initramfs of its own, instead of the flavour's.
+    pub initramfs: Option<PathBuf>,
+    /// The raw archive that the server has for it (`.gz` beside it).
+    pub image: PathBuf,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// Its network card.
+    pub nic: Nic,
+    /// Its disks, in PCI order.
+    pub disks: Vec<Disk>,
+    /// Its system overlay.
+    pub system: Overlay,
+    /// Its runtime overlay.
+    pub runtime: Overlay,
+    /// What its witness is asked.
+    pub question: Question,
+    /// What the server knows about it beside.
+    pub asset_key: Option<String>,
+    /// How long a boot may take.
+    pub limit: Duration,
+    /// Whether its console is shown.
+    pub live: bool,
+    arguments: Vec<String>,
+    boots: u32,
+}
+
+/// Where a node stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Stand<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Which tap it is plugged into.
+    pub place: usize,
+    /// Where its files go.
+    pub folder: &'a Path,
+}
+
+impl<'a> Node<'a> {
+    /// A node with the tiny image, no disks, the plain initramfs.
+    ///
+    /// # Errors
+    /// Its folders cannot be made.
+    pub fn tiny(stand: Stand<'a>) -> Result<Self> {
+        let Stand { cluster, place, folder } = stand;
+        let number = cluster.next_number();
+        let folder = folder.join(number.name());
+        let mut node = Self {
+            cluster,
+            number,
+            place,
+            flavour: Flavour::Plain,
+            initramfs: None,
+            image: cluster.artifacts.tiny.clone(),
+            memory_mib: 1024,
+            cpus: 1,
+            nic: Nic::Virtio,
+            disks: Vec::new(),
+            system: Overlay::new(folder.join("system"))?,
+            runtime: Overlay::new(folder.join("runtime"))?,
+            question: Question::default(),
+            asset_key: None,
+            limit: Duration::from_secs(240),
+            live: false,
+            arguments: Vec::new(),
+            boots: 0,
+            folder,
+        };
+        node.arguments = node.usual_arguments();
+        node.system.file("etc/hostname", format!("{}\n", number.name()))?;
+        node.runtime.file("etc/hosts", format!("127.0.0.1 localhost\n{SERVER} server\n"))?;
+        node.ask(&["/etc/hostname", "/etc/hosts", "/secrets"]);
+        Ok(node)
+    }
+
+    /// A node with the real image and the systemd initramfs.
+    ///
+    /// # Errors
+    /// Its folders cannot be made.
+    pub fn full(stand: Stand<'a>) -> Result<Self> {
+        let mut node = Self::tiny(stand)?;
+        node.flavour = Flavour::Systemd;
+        node.image = stand.cluster.artifacts.full.clone();
+        node.memory_mib = 3072;
+        node.cpus = 2;
+        node.limit = Duration::from_secs(900);
+        Ok(node)
+    }
+
+    /// The command line that Warewulf 4.6.1's iPXE template writes, and what tests add: a console,
+    /// no waiting after a failure.
+    fn usual_arguments(&self) -> Vec<String> {
+        let mac = self.number.mac();
+        let uri = self.uri();
+        [
+            "rd.neednet=1".to_owned(),
+            format!("ifname=eth0:{mac}"),
+            "ip=eth0:dhcp".to_owned(),
+            "root=wwinit".to_owned(),
+            format!("rsinit.uri={uri}"),
+            "init=/sbin/init".to_owned(),
+            format!("wwid={mac}"),
+            "net.ifnames=0".to_owned(),
+            "console=ttyS0".to_owned(),
+            "panic=-1".to_owned(),
+            "rsinit.onfail=poweroff".to_owned(),
+            "rsinit.onfail.wait=0".to_owned(),
+        ]
+        .into()
+    }
+
+    /// Where its server listens.
+    pub fn server_address(&self) -> SocketAddr {
+        SocketAddr::from((SERVER, FIRST_PORT + u16::from(self.number.0)))
+    }
+
+    /// `http://server/provision/<mac>`.
+    pub fn uri(&self) -> String {
+        format!("http://{}/provision/{}", self.server_address(), self.number.mac())
+    }
+
+    /// Sets the kernel argument `name`, replacing it; a name with an empty value stands alone.
+    pub fn argue(&mut self, name: &str, value: &str) {
+        self.drop_argument(name);
+        let word = if value.is_empty() { name.to_owned() } else { format!("{name}={value}") };
+        self.arguments.push(word);
+    }
+
+    /// Takes the kernel argument `name` away.
+    pub fn drop_argument(&mut self, name: &str) {
+        let is = |word: &String| word.split('=').next() == Some(name);
+        self.arguments.retain(|word| !is(word));
+    }
+
+    /// Asks the witness for these paths too.
+    pub fn ask(&mut self, paths: &[&str]) {
+        self.question.paths.extend(paths.iter().map(|path| (*path).to_owned()));
+    }
+
+    /// Asks the witness to run a command.
+    pub fn ask_command(&mut self, argv: &[&str]) {
+        self.question.commands.push(argv.iter().map(|word| (*word).to_owned()).collect());
+    }
+
+    /// Adds a blank NVMe disk and returns a copy of what describes it.
+    ///
+    /// # Errors
+    /// Its file cannot be made.
+    pub fn add_disk(&mut self, size: u64) -> Result<Disk> {
+        let serial = format!("{}D{}", self.number.name(), self.disks.len() + 1);
+        let disk = Disk::blank(&self.folder, &serial, size)?;
+        self.disks.push(disk.clone());
+        Ok(disk)
+    }
+
+    /// Puts mkdisk's settings and the profile `test` into the system overlay.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn mkdisk(&mut self, wipe: bool, more: &str, profile: &str) -> Result<()> {
+        let conf = format!("WIPE_ON_BOOT={wipe}\nMKDISK_PROFILE=test\n{more}");
+        self.system.file("etc/mkdisk/mkdisk.conf", conf)?;
+        self.system.file("etc/mkdisk/profiles.d/test", profile)
+    }
+
+    /// The root that the real image was packed from.
+    pub fn image_root(&self) -> &Path {
+        &self.cluster.artifacts.root
+    }
+
+    /// Where files of this node go.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Boots it once, with a server of its own on which `faults` has its way, and waits for its end.
+    ///
+    /// # Errors
+    /// The harness fails; what becomes of the node is in the [`Boot`].
+    pub fn boot(&mut self, faults: impl FnOnce(&Faults)) -> Result<Boot> {
+        let mut power = self.switch_on(faults)?;
+        let ending = power.running.wait(self.limit, gave_up)?;
+        self.finish(power, ending)
+    }
+
+    /// Switches it on.
+    ///
+    /// # Errors
+    /// The server or QEMU cannot be started.
+    pub fn switch_on(&mut self, faults: impl FnOnce(&Faults)) -> Result<Power> {
+        self.cluster.check()?;
+        self.boots += 1;
+        self.question.word = format!("{}-{}", self.number.name(), self.boots);
+        let question = serde_json::to_string(&self.question).context("writing the question")?;
+        self.system.file(QUESTION.trim_start_matches('/'), question)?;
+        let server = Server::start(self.server_address(), self.site())
+            .with_context(|| format!("listening on {}", self.server_address()))?;
+        faults(server.faults());
+        let path = |end: &str| self.folder.join(format!("boot{}.{end}", self.boots));
+        let (log, witness) = (path("console.log"), path("witness.log"));
+        let machine = Machine {
+            accelerator: self.cluster.artifacts.accelerator,
+            kernel: self.cluster.artifacts.kernel.image(),
+            initramfs: self
+                .initramfs
+                .as_deref()
+                .unwrap_or_else(|| self.cluster.artifacts.initramfs(self.flavour)),
+            cmdline: self.arguments.join(" "),
+            memory_mib: self.memory_mib,
+            cpus: self.cpus,
+            tap: tap(self.place),
+            mac: self.number.mac(),
+            nic: self.nic,
+            disks: &self.disks,
+            witness: &witness,
+        };
+        let running = machine.start(&log, self.live)?;
+        Ok(Power { running, server, witness, log, since: Instant::now() })
+    }
+
+    fn site(&self) -> server::Site {
+        let mut owners = server::Owners::default();
+        self.system.give_owners(&mut owners);
+        self.runtime.give_owners(&mut owners);
+        let node = server::Node {
+            mac: self.number.mac(),
+            image: self.image.clone(),
+            system: vec![self.system.folder().to_owned()],
+            runtime: vec![self.runtime.folder().to_owned()],
+            asset_key: self.asset_key.clone(),
+            ..server::Node::default()
+        };
+        server::Site { secure: true, nodes: vec![node], owners, ..server::Site::default() }
+    }
+
+    /// Gathers what came of a boot; the machine is off afterwards.
+    ///
+    /// # Errors
+    /// The witness's answer is there and cannot be read, or QEMU itself failed.
+    pub fn finish(&self, power: Power, ending: Ending) -> Result<Boot> {
+        let Power { running, server, witness, log, since } = power;
+        let console = running.console.text();
+        drop(running);
+        let broken = fs::read_to_string(log.with_extension("qemu")).unwrap_or_default();
+        if console.is_empty() && !broken.trim().is_empty() {
+            anyhow::bail!("QEMU: {}", broken.trim());
+        }
+        let port = fs::read(&witness).with_context(|| format!("reading {}", witness.display()))?;
+        let port = String::from_utf8_lossy(&port).replace('\r', "");
+        Ok(Boot {
+            answer: witness::find(&port, &self.question.word)?,
+            console,
+            ending,
+            requests: server.requests(),
+            took: since.elapsed(),
+        })
+    }
+}
+
+/// What dracut or systemd says where it waits for somebody at the keyboard.
+pub fn gave_up(text: &str) -> Option<String> {
+    let shells =
+        ["Dropping to debug shell", "You are in emergency mode", "Entering emergency mode"];
+    shells.iter().find(|shell| text.contains(**shell)).map(|shell| (*shell).to_owned())
+}
+
+/// A node that is on, and the server it boots from.
+pub struct Power {
+    /// The machine.
+    pub running: Running,
+    /// Its server.
+    pub server: Server,
+    /// What comes over the second serial port.
+    pub witness: PathBuf,
+    log: PathBuf,
+    since: Instant,
+}
+
+/// What came of a boot.
+#[derive(Debug)]
+pub struct Boot {
+    /// What the booted system answered; none where it never came up.
+    pub answer: Option<Answer>,
+    /// Everything on the console.
+    pub console: String,
+    /// How the machine ended.
+    pub ending: Ending,
+    /// What was asked of the server.
+    pub requests: Vec<Served>,
+    /// From power-on to power-off.
+    pub took: Duration,
+}
+
+impl Boot {
+    /// The agent's lines on the console.
+    pub fn lines(&self) -> Vec<&str> {
+        agent_lines(&self.console)
+    }
+
+    /// The agent's last line.
+    pub fn last_line(&self) -> &str {
+        self.lines().last().copied().unwrap_or("")
+    }
+
+    /// The answer.
+    ///
+    /// # Errors
+    /// There is none: the error carries how the machine ended and the agent's last lines.
+    pub fn answer(&self) -> Result<&Answer> {
+        self.answer.as_ref().with_context(|| {
+            let lines = self.lines();
+            let last = lines.iter().rev().take(4).rev().copied().collect::<Vec<_>>().join("\n    ");
+            format!(
+                "the node did not come up: {:?}; the agent's last lines:\n    {last}",
+                self.ending
+            )
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! One virtual machine: what it is made of, how it is started, how it ends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::console::Console;
+use crate::disk::Disk;
+use crate::kernel::Kernel;
+use crate::tool::{command, start};
+use crate::workshop::Workshop;
+
+/// How long a kernel may take to show a sign of life under KVM.
+const PROBE: Duration = Duration::from_secs(8);
+
+/// What runs the guest's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Accelerator {
+    /// The processor itself.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+impl Accelerator {
+    /// Finds out whether KVM starts this kernel: `/dev/kvm` may be there and still hang. The
+    /// answer holds until the machine is restarted.
+    ///
+    /// # Errors
+    /// QEMU cannot be started.
+    pub fn probe(workshop: &Workshop, kernel: &Kernel) -> Result<Self> {
+        if !Path::new("/dev/kvm").exists() {
+            return Ok(Self::Tcg);
+        }
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let memory = workshop.cache().join("accelerator.json");
+        let known = fs::read_to_string(&memory).ok();
+        let known: Option<(String, Self)> = known.and_then(|text| serde_json::from_str(&text).ok());
+        if let Some((_, accelerator)) = known.filter(|(of, _)| *of == boot) {
+            return Ok(accelerator);
+        }
+        let log = workshop.cache().join("accelerator.log");
+        let answer = if starts_under_kvm(kernel, &log)? { Self::Kvm } else { Self::Tcg };
+        fs::write(&memory, serde_json::to_string(&(boot, answer))?)
+            .context("keeping the answer")?;
+        Ok(answer)
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+}
+
+fn starts_under_kvm(kernel: &Kernel, log: &Path) -> Result<bool> {
+    let mut qemu = command("qemu-system-x86_64");
+    qemu.args(Accelerator::Kvm.arguments());
+    qemu.args(["-nodefaults", "-m", "256", "-display", "none", "-no-reboot", "-serial", "stdio"]);
+    qemu.arg("-kernel").arg(kernel.image());
+    qemu.args(["-append", "console=ttyS0 panic=-1"]);
+    let mut machine = Running::start(&mut qemu, log, false)?;
+    let ending = machine.wait(PROBE, |text| text.contains("Linux version").then(String::new))?;
+    Ok(matches!(ending, Ending::Stopped(_)))
+}
+
+/// The network card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nic {
+    /// `virtio-net-pci`.
+    Virtio,
+    /// Intel's e1000.
+    E1000,
+}
+
+/// Everything that a machine is made of.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    /// What runs it.
+    pub accelerator: Accelerator,
+    /// The kernel's image.
+    pub kernel: PathBuf,
+    /// The initramfs.
+    pub initramfs: &'a Path,
+    /// The kernel's command line.
+    pub cmdline: String,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// The tap that it is plugged into.
+    pub tap: String,
+    /// Its MAC.
+    pub mac: String,
+    /// Its card.
+    pub nic: Nic,
+    /// Its NVMe disks, in the order of their PCI addresses.
+    pub disks: &'a [Disk],
+    /// The file behind the second serial port.
+    pub witness: &'a Path,
+}
+
+impl Machine<'_> {
+    /// Switches it on.
+    ///
+    /// # Errors
+    /// QEMU cannot be started.
+    pub fn start(&self, log: &Path, live: bool) -> Result<Running> {
+        let mut qemu = command("qemu-system-x86_64");
+        qemu.args(self.accelerator.arguments());
+        qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+        qemu.args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
+        qemu.arg("-serial").arg(format!("file:{}", self.witness.display()));
+        qemu.args(["-m", &self.memory_mib.to_string(), "-smp", &self.cpus.to_string()]);
+        qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(self.initramfs);
+        qemu.args(["-append", &self.cmdline]);
+        let card = match self.nic {
+            Nic::Virtio => "virtio-net-pci",
+            Nic::E1000 => "e1000",
+        };
+        qemu.args(["-netdev", &format!("tap,id=wire,ifname={},script=no,downscript=no", self.tap)]);
+        qemu.args(["-device", &format!("{card},netdev=wire,mac={},romfile=", self.mac)]);
+        for (index, disk) in self.disks.iter().enumerate() {
+            let file = disk.path.display();
+            qemu.arg("-drive");
+            qemu.arg(format!(
+                "if=none,id=disk{index},file={file},format=raw,cache=unsafe,discard=unmap"
+            ));
+            qemu.args(["-device", &format!("nvme,drive=disk{index},serial={}", disk.serial)]);
+        }
+        Running::start(&mut qemu, log, live)
+    }
+}
+
+/// How a machine came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// It switched itself off, or QEMU went away with this status.
+    Off(Option<i32>),
+    /// The kernel gave up; the line in which it said so.
+    Panic(String),
+    /// The caller's condition was met; what it said.
+    Stopped(String),
+    /// Nothing of this within the time limit.
+    TimedOut,
+}
+
+/// A machine that is switched on; dropped, it is switched off hard.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    /// What it says.
+    pub console: Console,
+    input: Option<ChildStdin>,
+}
+
+impl Running {
+    fn start(qemu: &mut Command, log: &Path, live: bool) -> Result<Self> {
+        let errors = fs::File::create(log.with_extension("qemu")).context("making QEMU's log")?;
+        qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        let mut child = start(qemu)?;
+        let source = child.stdout.take().context("reading the console")?;
+        let input = child.stdin.take();
+        let console = Console::follow(source, log, live);
+        let mut running = Self { child, console: Console::default(), input };
+        running.console = console?;
+        Ok(running)
+    }
+
+    /// The keyboard of its console.
+    pub fn keyboard(&mut self) -> Option<ChildStdin> {
+        self.input.take()
+    }
+
+    /// Waits for its end, a kernel panic, or `stop` to return something for the text that is new.
+    ///
+    /// # Errors
+    /// QEMU cannot be asked.
+    pub fn wait(
+        &mut self,
+        limit: Duration,
+        stop: impl Fn(&str) -> Option<String>,
+    ) -> Result<Ending> {
+        self.wait_asking(limit, |text| if text.is_empty() { None } else { stop(text) })
+    }
+
+    /// As [`wait`](Self::wait), and asks `stop` also where nothing new was said.
+    ///
+    /// # Errors
+    /// QEMU cannot be asked.
+    pub fn wait_asking(
+        &mut self,
+        limit: Duration,
+        stop: impl Fn(&str) -> Option<String>,
+    ) -> Result<Ending> {
+        let end = Instant::now() + limit;
+        let mut seen = 0;
+        loop {
+            let (now, closed) = self.console.wait(seen, Duration::from_millis(250));
+            // A marker may lie across the border of what has been seen.
+            let from = if now > seen { seen.saturating_sub(256) } else { now };
+            let fresh = self.console.text_from(from);
+            seen = now;
+            if let Some(line) = fresh.lines().find(|line| line.contains("Kernel panic")) {
+                return Ok(Ending::Panic(line.to_owned()));
+            }
+            if let Some(reason) = stop(&fresh) {
+                return Ok(Ending::Stopped(reason));
+            }
+            let status = self.child.try_wait().context("asking after QEMU")?;
+            if let Some(status) = status.filter(|_| closed) {
+                return Ok(Ending::Off(status.code()));
+            }
+            if Instant::now() > end {
+                return Ok(Ending::TimedOut);
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may be off already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

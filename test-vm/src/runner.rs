@@ -1,0 +1,129 @@
+//! Runs the cases: full ones alone, tiny ones two at a time; one line each.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cases::{Bench, CASES, Case, Size};
+use crate::cluster::Cluster;
+use crate::facts::Facts;
+use crate::network::PLACES;
+use crate::workshop::{Workshop, remove};
+
+/// The cases that `names` choose: all without one.
+///
+/// # Errors
+/// A name is no case's.
+pub fn choose(names: &[String]) -> Result<Vec<Case>> {
+    for name in names {
+        if !CASES.iter().any(|case| case.name == name) {
+            bail!("there is no case {name}; test-vm list names them");
+        }
+    }
+    let chosen = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
+    Ok(CASES.iter().filter(chosen).copied().collect())
+}
+
+/// Runs `cases` and tells what came of each; whether all passed.
+///
+/// # Errors
+/// The cluster's services do not start.
+pub fn run(workshop: &Workshop, scratch: &Path, cases: &[Case]) -> Result<bool> {
+    let cluster = Cluster::start(scratch)?;
+    let started = Instant::now();
+    let (full, tiny): (Vec<Case>, Vec<Case>) =
+        cases.iter().partition(|case| case.size == Size::Full);
+    let tally = Tally { workshop, cluster: &cluster, failed: Mutex::default() };
+    tally.side_by_side(&full, 1);
+    tally.side_by_side(&tiny, PLACES);
+    let failed = tally.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("\nboot tests: {:.0} s", started.elapsed().as_secs_f64());
+    for name in &failed {
+        println!("failed: {name}");
+    }
+    println!("{} passed, {} failed", cases.len() - failed.len(), failed.len());
+    Ok(failed.is_empty())
+}
+
+struct Tally<'a> {
+    workshop: &'a Workshop,
+    cluster: &'a Cluster,
+    failed: Mutex<Vec<&'static str>>,
+}
+
+impl Tally<'_> {
+    /// Runs `cases` on `places` threads, each plugged into a tap of its own.
+    fn side_by_side(&self, cases: &[Case], places: usize) {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for place in 0..places {
+                let next = &next;
+                scope.spawn(move || {
+                    while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
+                        self.one(case, place);
+                    }
+                });
+            }
+        });
+    }
+
+    fn one(&self, case: &Case, place: usize) {
+        let started = Instant::now();
+        let folder = self.cluster.scratch.join(case.name);
+        let result = carry_out(case, self.cluster, place, &folder);
+        let seconds = started.elapsed().as_secs_f64();
+        match result {
+            Ok(held) => {
+                println!("ok      {:<24} {seconds:6.1} s  {held} facts: {}", case.name, case.about)
+            }
+            Err(cause) => {
+                let kept = keep(self.workshop, case, &folder, &format!("{cause:#}\n"));
+                println!("FAILED  {:<24} {seconds:6.1} s  {}\n  {cause:#}", case.name, case.about);
+                match kept {
+                    Ok(path) => println!("  its logs: {}", path.display()),
+                    Err(cause) => println!("  its logs are lost: {cause:#}"),
+                }
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(case.name);
+            }
+        }
+        if let Err(cause) = remove(&folder) {
+            eprintln!("{cause:#}");
+        }
+    }
+}
+
+/// Boots and judges one case; how many facts held.
+fn carry_out(case: &Case, cluster: &Cluster, place: usize, folder: &Path) -> Result<usize> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let mut facts = Facts::default();
+    let bench = Bench { cluster, place, folder };
+    let ran = (case.run)(&bench, &mut facts);
+    facts.succeeds("the case runs to its end", ran);
+    facts.close()
+}
+
+/// Keeps the logs of a failed case, and of the services it used.
+fn keep(workshop: &Workshop, case: &Case, folder: &Path, verdict: &str) -> Result<PathBuf> {
+    let to = workshop.failed().join(case.name);
+    remove(&to)?;
+    fs::create_dir_all(&to).with_context(|| format!("making {}", to.display()))?;
+    fs::write(to.join("verdict.txt"), verdict).context("writing the verdict")?;
+    for log in ["ganesha.log", "dnsmasq.log"] {
+        fs::copy(folder.with_file_name(log), to.join(log))
+            .with_context(|| format!("keeping {log}"))?;
+    }
+    for node in fs::read_dir(folder)? {
+        let node = node?;
+        let files = fs::read_dir(node.path()).into_iter().flatten().filter_map(Result::ok);
+        for file in files.filter(|file| file.file_name().as_encoded_bytes().starts_with(b"boot")) {
+            let name = format!("{}.{}", node.file_name().display(), file.file_name().display());
+            fs::copy(file.path(), to.join(&name)).with_context(|| format!("keeping {name}"))?;
+        }
+    }
+    Ok(to)
+}
