@@ -12,5 +12,7 @@
 mod arrays;
 mod crash;
 mod fake;
+mod inventory;
 mod profiles;
 mod safety;
+mod witness;

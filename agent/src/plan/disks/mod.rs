@@ -37,6 +37,25 @@ pub enum Brake {
     Keep,
 }
 
+impl std::str::FromStr for Brake {
+    type Err = UnknownBrake;
+
+    fn from_str(text: &str) -> Result<Self, UnknownBrake> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            "plan" => Ok(Self::Plan),
+            "keep" => Ok(Self::Keep),
+            other => Err(UnknownBrake(other.to_owned())),
+        }
+    }
+}
+
+/// A value of `rsinit.disk=` that is none of the four: nothing is to be written then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not auto, off, plan or keep")]
+pub struct UnknownBrake(pub String);
+
 /// What a plan is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
