@@ -4,6 +4,7 @@
 
 use super::Filesystem;
 use super::bytes::{BLOCK_BYTES, Block, Fields};
+use super::checksum::Checksum;
 use super::geometry::{BLOCK_DESCRIPTORS, FIRST_INODE, GROUP_BLOCKS};
 use std::ops::Range;
 
@@ -49,25 +50,34 @@ fn render_descriptor(record: &mut [u8], filesystem: &Filesystem, group: u32) {
     fields.split32(0x10, 0x30, if group == 0 { 2 } else { 0 });
 
     let mut flags = if filesystem.options.zeroed { INODE_ZEROED } else { 0 };
-    let mut bitmap = [0; BLOCK_BYTES];
     if group == 0 {
-        render_inode_bitmap(&mut bitmap, filesystem);
-        let length = usize::try_from(geometry.group_inodes / 8).unwrap_or(BLOCK_BYTES);
-        let (covered, _) = bitmap.split_at(length.min(BLOCK_BYTES));
-        let checksum = filesystem.checksum.over(covered);
-        fields.split32(0x1a, 0x3a, checksum.value());
+        fields.split32(0x1a, 0x3a, inode_bitmap_checksum(filesystem).value());
     } else {
         flags |= INODE_UNINIT;
     }
     if filesystem.has_block_bitmap(group) {
-        render_block_bitmap(&mut bitmap, filesystem, group);
-        fields.split32(0x18, 0x38, filesystem.checksum.over(&bitmap).value());
+        fields.split32(0x18, 0x38, block_bitmap_checksum(filesystem, group).value());
     } else {
         flags |= BLOCK_UNINIT;
     }
     fields.le16(0x12, flags);
     let checksum = filesystem.checksum.over(&group.to_le_bytes()).over(record);
     Fields::new(record).le16(0x1e, checksum.low16());
+}
+
+/// Over the bits of the group's inodes, not over the padding behind them.
+fn inode_bitmap_checksum(filesystem: &Filesystem) -> Checksum {
+    let mut bitmap = [0; BLOCK_BYTES];
+    render_inode_bitmap(&mut bitmap, filesystem);
+    let length = usize::try_from(filesystem.geometry.group_inodes / 8).unwrap_or(BLOCK_BYTES);
+    let (covered, _) = bitmap.split_at(length.min(BLOCK_BYTES));
+    filesystem.checksum.over(covered)
+}
+
+fn block_bitmap_checksum(filesystem: &Filesystem, group: u32) -> Checksum {
+    let mut bitmap = [0; BLOCK_BYTES];
+    render_block_bitmap(&mut bitmap, filesystem, group);
+    filesystem.checksum.over(&bitmap)
 }
 
 /// Fills the block bitmap of `group`; blocks past the end of the file system count as used.

@@ -13,7 +13,7 @@ fn options() -> Options {
         uuid: *b"filesystem-uuid.",
         hash_seed: *b"directory-hashes",
         journal_sequence: 0x1234_5678,
-        created_s: 1_800_000_000,
+        created_s: 1_700_000_000,
         label: "scratch".parse().unwrap(),
         stride_blocks: 0,
         stripe_width_blocks: 0,

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use lexopt::{Arg, ValueExt};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -42,7 +43,8 @@ pub fn run(parser: lexopt::Parser) -> anyhow::Result<()> {
     request.options.stripe_width_blocks = width;
     let planned = Filesystem::plan(medium.bytes, &request.options);
     let filesystem = planned.with_context(|| format!("planning ext4 on {}", path.display()))?;
-    print_plan(&path, &filesystem, &request.options);
+    let mut stdout = std::io::stdout();
+    describe(&mut stdout, &path, &filesystem, &request.options).context("printing the plan")?;
     if request.only_plan {
         return Ok(());
     }
@@ -54,8 +56,9 @@ pub fn run(parser: lexopt::Parser) -> anyhow::Result<()> {
     let Written { bytes, calls } =
         made.with_context(|| format!("making ext4 on {}", path.display()))?;
     let seconds = start.elapsed().as_secs_f64();
-    println!("{}: wrote {bytes} bytes in {calls} calls, {seconds:.2} s", path.display());
-    Ok(())
+    let path = path.display();
+    writeln!(stdout, "{path}: wrote {bytes} bytes in {calls} calls, {seconds:.2} s")
+        .context("printing what was done")
 }
 
 fn parse(mut parser: lexopt::Parser) -> anyhow::Result<Request> {
@@ -216,8 +219,15 @@ fn refuse_contents(medium: &Medium) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_plan(path: &Path, filesystem: &Filesystem, options: &Options) {
-    println!(
+/// One line with all counts of the plan.
+fn describe(
+    mut to: impl Write,
+    path: &Path,
+    filesystem: &Filesystem,
+    options: &Options,
+) -> std::io::Result<()> {
+    writeln!(
+        to,
         "{}: ext4, {} blocks of {} bytes in {} groups ({} free, {} reserved), {} inodes, \
          journal of {} blocks, stride {}, stripe width {}",
         path.display(),
@@ -230,7 +240,7 @@ fn print_plan(path: &Path, filesystem: &Filesystem, options: &Options) {
         filesystem.journal_blocks(),
         options.stride_blocks,
         options.stripe_width_blocks,
-    );
+    )
 }
 
 #[cfg(test)]

@@ -60,6 +60,19 @@ fn what_is_not_understood_is_refused() {
 }
 
 #[test]
+fn the_plan_is_one_line_of_counts() {
+    let options = parse_words(&["-m", "1", "x"]).unwrap().options;
+    let filesystem = Filesystem::plan(64 << 20, &options).unwrap();
+    let mut line = Vec::new();
+    describe(&mut line, Path::new("/dev/md0"), &filesystem, &options).unwrap();
+    assert_eq!(
+        String::from_utf8(line).unwrap(),
+        "/dev/md0: ext4, 16384 blocks of 4096 bytes in 1 groups (15095 free, 163 reserved), \
+         4096 inodes, journal of 1024 blocks, stride 0, stripe width 0\n"
+    );
+}
+
+#[test]
 fn planning_alone_writes_nothing() {
     let file = blank_file(64 << 20);
     run_words(&["-n", file.path().to_str().unwrap()]).unwrap();
