@@ -40,7 +40,6 @@ pub struct Node {
     _temp: tempfile::TempDir,
     pub layout: Layout,
     pub sources: Sources,
-    /// Kernel names by slot, from 1.
     pub names: Vec<String>,
 }
 
@@ -119,14 +118,12 @@ impl Node {
     }
 }
 
-/// A member of a running array.
 #[derive(Debug, Clone)]
 struct Member {
     name: String,
     superblock: md::Superblock,
 }
 
-/// The recorder.
 pub struct FakeKernel {
     layout: Layout,
     state: Mutex<RefCell<State>>,
@@ -207,8 +204,8 @@ impl FakeKernel {
         let inode = device.metadata().unwrap().ino();
         let entries = std::fs::read_dir(&self.layout.dev).unwrap().flatten();
         let is_same = |entry: &std::fs::DirEntry| entry.metadata().is_ok_and(|m| m.ino() == inode);
-        let found = entries.into_iter().find(is_same);
-        found.map(|entry| entry.file_name().to_string_lossy().into_owned()).unwrap_or_default()
+        let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        entries.into_iter().find(is_same).map(name).unwrap_or_default()
     }
 }
 
@@ -257,16 +254,15 @@ impl Mounts for FakeKernel {
             Ok(rest) => format!("/{}", rest.display()),
             Err(_) => path.file_name().unwrap().to_string_lossy().into_owned(),
         };
-        let source = below(Path::new(&mount.source));
-        let target = below(&mount.target);
+        let (source, target) = (below(Path::new(&mount.source)), below(&mount.target));
         self.change(Call::Mount { source, target }, |_| Ok(()))
     }
 
-    fn make_private(&self, _target: &Path) -> io::Result<()> {
+    fn make_private(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
 
-    fn unmount(&self, _target: &Path, _flags: UnmountFlags) -> io::Result<()> {
+    fn unmount(&self, _: &Path, _: UnmountFlags) -> io::Result<()> {
         Ok(())
     }
 }
@@ -287,8 +283,8 @@ impl Disks for FakeKernel {
     }
 
     fn device_number(&self, device: &File) -> io::Result<(u32, u32)> {
-        let folder = self.layout.sys.join("block").join(self.name_of(device));
-        let text = std::fs::read_to_string(folder.join("dev"))?;
+        let dev = self.layout.sys.join("block").join(self.name_of(device)).join("dev");
+        let text = std::fs::read_to_string(dev)?;
         let (major, minor) = text.trim().split_once(':').unwrap();
         Ok((major.parse().unwrap(), minor.parse().unwrap()))
     }
