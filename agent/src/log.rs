@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use anyhow::Context as _;
 
 use crate::layout::Layout;
+use crate::sys::terminal::drain;
 
 /// Where the lines of a boot go.
 struct Sinks {
@@ -51,6 +52,10 @@ pub fn line(stage: &str, text: impl Display) {
 /// Says a line of a boot that failed.
 pub fn failure(text: impl Display) {
     let line = one_line(text);
+    if let Some(console) = SINKS.get().and_then(|sinks| sinks.console.as_ref()) {
+        // The kernel's own lines overtake what a serial console has still to send.
+        let _ = drain(console);
+    }
     if !to_kernel(ERROR, &line) {
         to_person(&line);
     }
