@@ -57,6 +57,11 @@ impl Layout {
         self.etc.join("rsinit/server.crt")
     }
 
+    /// `/proc/sys/kernel/printk_devkmsg`: whether the kernel drops records that come too fast.
+    pub fn printk_devkmsg(&self) -> PathBuf {
+        self.proc.join("sys/kernel/printk_devkmsg")
+    }
+
     /// `/proc/meminfo`.
     pub fn meminfo(&self) -> PathBuf {
         self.proc.join("meminfo")

@@ -21,6 +21,8 @@ use crate::sys::terminal::drain;
 struct Sinks {
     console: Option<File>,
     kmsg: Option<File>,
+    /// For failures alone: the kernel drops records of one opener that come too fast.
+    errors: Option<File>,
 }
 
 static SINKS: OnceLock<Sinks> = OnceLock::new();
@@ -37,7 +39,13 @@ const ERROR: &str = "<11>";
 /// Sends every later line to the console and the kernel's log, as far as they can be opened.
 pub fn to_console(layout: &Layout) {
     let open = |path| File::options().write(true).open(path).ok();
-    let sinks = Sinks { console: open(layout.console()), kmsg: open(layout.kmsg()) };
+    // As systemd does, where it is PID 1. Fixed by printk.devkmsg=, or absent: as it is.
+    let _ = fs::write(layout.printk_devkmsg(), "on\n");
+    let sinks = Sinks {
+        console: open(layout.console()),
+        kmsg: open(layout.kmsg()),
+        errors: open(layout.kmsg()),
+    };
     // A second call finds them open already.
     let _ = SINKS.set(sinks);
 }
@@ -46,7 +54,7 @@ pub fn to_console(layout: &Layout) {
 pub fn line(stage: &str, text: impl Display) {
     let line = one_line(format_args!("{stage}: {text}"));
     to_person(&line);
-    to_kernel(DEBUG, &line);
+    to_kernel(|sinks| sinks.kmsg.as_ref(), DEBUG, &line);
 }
 
 /// Says a line of a boot that failed.
@@ -56,7 +64,7 @@ pub fn failure(text: impl Display) {
         // The kernel's own lines overtake what a serial console has still to send.
         let _ = drain(console);
     }
-    if !to_kernel(ERROR, &line) {
+    if !to_kernel(|sinks| sinks.errors.as_ref(), ERROR, &line) {
         to_person(&line);
     }
 }
@@ -86,8 +94,9 @@ fn to_person(line: &str) {
     };
 }
 
-fn to_kernel(level: &str, line: &str) -> bool {
-    let Some(mut kmsg) = SINKS.get().and_then(|sinks| sinks.kmsg.as_ref()) else { return false };
+/// Says whether the line could be written.
+fn to_kernel(sink: fn(&Sinks) -> Option<&File>, level: &str, line: &str) -> bool {
+    let Some(mut kmsg) = SINKS.get().and_then(sink) else { return false };
     let short: String = line.chars().take(RECORD_MAX / 4).collect();
     let text = if line.len() <= RECORD_MAX { line } else { &short };
     kmsg.write_all(format!("{level}{text}\n").as_bytes()).is_ok()

@@ -31,7 +31,7 @@ fn options() -> Options {
         longest_wait: Duration::from_millis(10),
         ..Policy::until(Instant::now() + Duration::from_secs(60))
     };
-    Options { policy, downloads: 8, sha256: None, pinned: None }
+    Options { policy, downloads: 8, sha256: None, pinned: None, retries: Default::default() }
 }
 
 /// A fault somewhere in `length` bytes.

@@ -117,7 +117,7 @@ fn quick() -> Options {
         refused_wait: Duration::from_millis(20),
         ..Policy::until(Instant::now() + Duration::from_secs(60))
     };
-    Options { policy, downloads: 5, sha256: None, pinned: None }
+    Options { policy, downloads: 5, sha256: None, pinned: None, retries: Default::default() }
 }
 
 #[test]

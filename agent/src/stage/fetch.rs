@@ -10,7 +10,8 @@ mod command;
 
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -41,14 +42,21 @@ pub struct Options {
     pub sha256: Option<[u8; 32]>,
     /// The certificate that an `https://` server must have.
     pub pinned: Option<Pinned>,
+    /// Counts the requests that had to be repeated.
+    pub retries: Arc<AtomicU32>,
 }
 
 impl Options {
     /// The options of a boot; retries are logged under the name of `what`.
     pub fn until(deadline: Instant, what: What) -> Self {
+        let retries = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&retries);
         let mut policy = Policy::until(deadline);
-        policy.on_retry = std::sync::Arc::new(move |retry| log::line(what.stage(), retry));
-        Self { policy, downloads: 5, sha256: None, pinned: None }
+        policy.on_retry = Arc::new(move |retry| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            log::line(what.stage(), retry);
+        });
+        Self { policy, downloads: 5, sha256: None, pinned: None, retries }
     }
 }
 

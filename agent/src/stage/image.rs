@@ -1,5 +1,7 @@
 //! The root image: fetched, inflated and unpacked into the root while it comes.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::Context as _;
 
 use super::context::{Context, Done, size};
@@ -45,5 +47,6 @@ pub fn fetch(
         size(fetched.raw_bytes),
         size(fetched.bytes)
     );
-    Ok(Done { value: (), note, bytes: Some(fetched.bytes), retries: fetched.retries })
+    let retries = fetched.retries.max(options.retries.load(Ordering::Relaxed));
+    Ok(Done { value: (), note, bytes: Some(fetched.bytes), retries })
 }

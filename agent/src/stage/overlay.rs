@@ -1,5 +1,7 @@
 //! The overlays: small archives, fetched whole before a byte of them is unpacked.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::Context as _;
 
 use super::context::{Context, Done, size};
@@ -63,7 +65,8 @@ pub fn fetch(ctx: &Context<'_>, source: &Source, what: What) -> anyhow::Result<D
         requests.iter().map(|request| fetch_small(request, &options)).collect();
     let overlay = Overlay { archives: archives? };
     let bytes = u64::try_from(overlay.archives.iter().map(Vec::len).sum::<usize>())?;
-    Ok(Done { bytes: Some(bytes), ..Done::new(overlay, size(bytes)) })
+    let retries = options.retries.load(Ordering::Relaxed);
+    Ok(Done { bytes: Some(bytes), retries, ..Done::new(overlay, size(bytes)) })
 }
 
 /// Unpacks the overlays over what is in the root.

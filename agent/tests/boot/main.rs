@@ -442,3 +442,13 @@ fn the_asset_tag_of_the_firmware_opens_the_server_and_is_told_to_nobody() {
     assert!(error.contains("401") && error.contains("the asset key is not the node's"), "{error}");
     assert!(!serde_json::to_string(&report).unwrap().contains("another"));
 }
+
+#[test]
+fn a_server_that_is_busy_is_asked_again_and_the_report_counts_it() {
+    let bench = Bench::new(|_| ());
+    bench.server.faults().add(Rule::once(Fault::Status(503)).stage("system").times(2));
+    let (result, report) = bench.boot(&bench.recorder(), "");
+    assert_eq!(result, Ok(()));
+    let fetched = report.stages.iter().find(|stage| stage.name == "system-overlay").unwrap();
+    assert_eq!(fetched.retries, 2);
+}
