@@ -41,6 +41,7 @@ demo: harness
 
 install:
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/rsinit
+	ln -sf rsinit $(DESTDIR)$(PREFIX)/sbin/mkdisk
 	install -d $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/90rsinit
 	install -m 755 dracut-module/90rsinit/*.sh $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/90rsinit/
 

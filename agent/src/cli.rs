@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -26,11 +27,21 @@ rsinit: boots a diskless compute node from a Warewulf server
   rsinit mkfs.ext4 [-n] [-L LABEL] [-U UUID] [-E stride=N,stripe_width=N] PATH
   rsinit report [--json]      the last boot's stages and times
   rsinit help | --version
+
+Called as mkdisk: mkdisk -c (assemble, or make on blank disks), mkdisk -r (wipe and make anew).
 ";
 
 /// Runs the command that `args` (with the program's name first) asks for.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let result = dispatch(lexopt::Parser::from_iter(args));
+    let args: Vec<OsString> = args.collect();
+    let called = args.first().map(Path::new).and_then(Path::file_name);
+    let is_mkdisk = called.is_some_and(|name| name == "mkdisk");
+    let mut parser = lexopt::Parser::from_iter(args);
+    let result = if is_mkdisk {
+        stage::disks::run_mkdisk(&Linux, &mut parser).map(|()| ExitCode::SUCCESS)
+    } else {
+        dispatch(parser)
+    };
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -77,13 +88,13 @@ fn json_flag(mut parser: lexopt::Parser) -> anyhow::Result<bool> {
 
 fn boot() -> ExitCode {
     let layout = Layout::node();
-    crate::log::to_kmsg(&layout.kmsg());
+    crate::log::to_console(&layout);
     std::panic::set_hook(Box::new(|panic| crate::log::line("panic", panic)));
     let cmdline = read_cmdline(&layout);
     let cmdline = match cmdline {
         Ok(cmdline) => cmdline,
         Err(error) => {
-            crate::log::last_line(format_args!("{error:#}"));
+            crate::log::failure(format_args!("{error:#}"));
             return ExitCode::FAILURE;
         }
     };

@@ -67,6 +67,11 @@ impl Layout {
         self.sys.join("class/dmi/id")
     }
 
+    /// `/dev/console`.
+    pub fn console(&self) -> PathBuf {
+        self.dev.join("console")
+    }
+
     /// `/dev/kmsg`.
     pub fn kmsg(&self) -> PathBuf {
         self.dev.join("kmsg")

@@ -1,44 +1,73 @@
-//! The agent's own lines, `rsinit: <stage>: <what>`: one write each, to standard
-//! error (which dracut shows on the console) and, during a boot, to `/dev/kmsg`.
+//! The agent's own lines, `rsinit: <stage>: <what>`: one write each.
+//!
+//! By hand they go to standard error. During a boot they go to the console, in order
+//! and before anything that follows them (a journal between the two would lose the last
+//! line of a node that switches itself off), and to the kernel's log. Why a boot failed
+//! goes to the kernel's log as an error: so it is on every console that there is.
 
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::OnceLock;
 
-static KMSG: OnceLock<File> = OnceLock::new();
+use crate::layout::Layout;
+
+/// Where the lines of a boot go.
+struct Sinks {
+    console: Option<File>,
+    kmsg: Option<File>,
+}
+
+static SINKS: OnceLock<Sinks> = OnceLock::new();
 
 /// Longest text of one record of `/dev/kmsg`, in bytes. Source: `LOG_LINE_MAX`
 /// (1024 less a prefix), `kernel/printk/printk.c`.
 const RECORD_MAX: usize = 960;
 
-/// Sends every later line to the kernel's log too, where it can be opened.
-pub fn to_kmsg(path: &Path) {
-    if let Ok(file) = File::options().write(true).open(path) {
-        // A second call finds the file already there.
-        let _ = KMSG.set(file);
-    }
+/// `<level>` of syslog(2): user facility, debug. No console shows it by default.
+const DEBUG: &str = "<15>";
+/// User facility, error: every console shows it, also with `quiet`.
+const ERROR: &str = "<11>";
+
+/// Sends every later line to the console and the kernel's log, as far as they can be opened.
+pub fn to_console(layout: &Layout) {
+    let open = |path| File::options().write(true).open(path).ok();
+    let sinks = Sinks { console: open(layout.console()), kmsg: open(layout.kmsg()) };
+    // A second call finds them open already.
+    let _ = SINKS.set(sinks);
 }
 
 /// Says one line. Never a secret: no query string, no key, no body of a file.
 pub fn line(stage: &str, text: impl Display) {
-    say(&format!("rsinit: {stage}: {text}").replace('\n', " "));
+    let line = one_line(format_args!("{stage}: {text}"));
+    to_person(&line);
+    to_kernel(DEBUG, &line);
 }
 
-/// Says why the boot failed; the error begins with its stage's name.
-pub fn last_line(error: impl Display) {
-    say(&format!("rsinit: {error}").replace('\n', " "));
-}
-
-fn say(line: &str) {
-    let mut stderr = std::io::stderr().lock();
-    // A console that is gone is no reason to stop a boot.
-    let _ = stderr.write_all(format!("{line}\n").as_bytes());
-    if let Some(mut kmsg) = KMSG.get() {
-        // Level debug: the console has the line from standard error already.
-        let text: String = line.chars().take(RECORD_MAX / 4).collect();
-        let text = if line.len() <= RECORD_MAX { line } else { &text };
-        let _ = kmsg.write_all(format!("<15>{text}\n").as_bytes());
+/// Says a line of a boot that failed.
+pub fn failure(text: impl Display) {
+    let line = one_line(text);
+    if !to_kernel(ERROR, &line) {
+        to_person(&line);
     }
+}
+
+fn one_line(text: impl Display) -> String {
+    format!("rsinit: {text}").replace('\n', " ")
+}
+
+/// A console that is gone is no reason to stop a boot.
+fn to_person(line: &str) {
+    let line = format!("{line}\n");
+    let _ = match SINKS.get().and_then(|sinks| sinks.console.as_ref()) {
+        Some(mut console) => console.write_all(line.as_bytes()),
+        None => std::io::stderr().lock().write_all(line.as_bytes()),
+    };
+}
+
+fn to_kernel(level: &str, line: &str) -> bool {
+    let Some(mut kmsg) = SINKS.get().and_then(|sinks| sinks.kmsg.as_ref()) else { return false };
+    let short: String = line.chars().take(RECORD_MAX / 4).collect();
+    let text = if line.len() <= RECORD_MAX { line } else { &short };
+    kmsg.write_all(format!("{level}{text}\n").as_bytes()).is_ok()
 }

@@ -200,11 +200,11 @@ fn lasting_damage_is_one_error_that_says_so() {
     assert_eq!(
         error,
         format!(
-            "2 downloads ended in the same error: reading {url}: \
+            "3 downloads ended in the same error: reading {url}: \
              corrupt gzip stream does not have a matching checksum"
         )
     );
-    assert_eq!(setting.statuses(), [200, 200]);
+    assert_eq!(setting.statuses(), [200, 200, 200]);
 }
 
 #[test]

@@ -267,3 +267,78 @@ fn a_wrong_gzip_sum_is_found_after_the_trailer() {
         assert!(into(temp.path(), &bytes[..bytes.len() - cut]).is_err(), "cut {cut}");
     }
 }
+
+/// A small tmpfs, unmounted at the end.
+struct Small(TempDir);
+
+impl Small {
+    fn mount(options: &str) -> Self {
+        let temp = tempdir().unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        let data = std::ffi::CString::new(options).unwrap();
+        rustix::mount::mount("small", temp.path(), "tmpfs", flags, Some(data.as_c_str())).unwrap();
+        Self(temp)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        rustix::mount::unmount(self.0.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
+}
+
+#[test]
+fn a_full_root_names_the_file_and_the_sizes() {
+    need_root();
+    let small = Small::mount("size=1m");
+    let bytes = whole(&[file("a", b"x"), file("usr/lib/large", &vec![7; 3 << 20])]);
+    let error = refusal(small.0.path(), &bytes);
+    assert!(error.starts_with("unpacking usr/lib/large: the root is full: "), "{error}");
+    assert!(
+        error.contains("of the file's 3145728 bytes written, 1 MiB in all, 0 MiB free"),
+        "{error}"
+    );
+    assert!(error.ends_with("No space left on device (os error 28)"), "{error}");
+}
+
+#[test]
+fn a_root_out_of_inodes_is_an_error_too() {
+    need_root();
+    let small = Small::mount("nr_inodes=5");
+    let files: Vec<_> = (0..9).map(|number| file(&format!("f{number}"), b"")).collect();
+    let error = refusal(small.0.path(), &whole(&files));
+    assert!(
+        error.contains(": the root has no inodes left: ") && error.contains("unpacking f"),
+        "{error}"
+    );
+}
+
+#[test]
+fn anybody_but_root_keeps_what_is_possible() {
+    need_root();
+    let temp = tempdir().unwrap();
+    std::os::unix::fs::chown(temp.path(), Some(1234), Some(1234)).unwrap();
+    let bytes = whole(&[
+        folder("d", 0o555, 0),
+        file("d/f", b"in a folder that is read-only in the end"),
+        entry("null", [1, 0o020_666, 0, 0, 1, 1], (1, 3), b""),
+    ]);
+    let root = temp.path().to_owned();
+    // The effective user of one thread only, by the bare system call, as the whole process must
+    // stay root for the other tests; threads inherit it.
+    let unpacked = std::thread::spawn(move || {
+        rustix::thread::set_thread_res_uid(
+            rustix::process::Uid::from_raw(0),
+            rustix::process::Uid::from_raw(1234),
+            rustix::process::Uid::from_raw(0),
+        )
+        .unwrap();
+        into(&root, &bytes).unwrap()
+    })
+    .join()
+    .unwrap();
+    assert_eq!(unpacked.warnings, ["null: not made: only root makes devices"]);
+    let meta = |name: &str| fs::metadata(temp.path().join(name)).unwrap();
+    assert_eq!((meta("d/f").uid(), meta("d").mode() & 0o7777), (1234, 0o555));
+    assert_eq!(meta("d").mtime(), 6);
+}

@@ -89,3 +89,40 @@ fn decoder<'a>(
         Form::Zstd => Box::new(Frames::new(source)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte a read, as the worst of networks.
+    struct Slow<'a>(&'a [u8]);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = buffer.len().min(1);
+            self.0.read(&mut buffer[..count])
+        }
+    }
+
+    #[test]
+    fn the_form_is_told_however_the_bytes_come() {
+        let gz = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for (bytes, length) in [(&b"070701 and more"[..], 15), (&gz[..], 0)] {
+            let source = io::BufReader::with_capacity(1, Slow(bytes));
+            let mut out = Vec::new();
+            open(source).unwrap().read_to_end(&mut out).unwrap();
+            assert_eq!(out.len(), length);
+        }
+    }
+
+    #[test]
+    fn too_short_is_no_form() {
+        assert!(matches!(sniff(b""), Err(Error::Empty)));
+        for bytes in [&b"0"[..], b"07070", b"\x1f", b"070703"] {
+            assert!(matches!(sniff(bytes), Err(Error::Unknown { .. })));
+        }
+        assert_eq!(sniff(b"070702").unwrap(), Form::Raw);
+        let long = vec![b'<'; 9999];
+        assert!(sniff(&long).unwrap_err().to_string().len() < 200);
+    }
+}

@@ -77,7 +77,7 @@ pub struct Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GET {}: {}", self.url, self.cause)?;
-        if self.tries > 1 {
+        if self.tries > 1 && !matches!(self.cause, Cause::Changed(_)) {
             write!(f, " after {} tries", self.tries)?;
         }
         if self.out_of_time {

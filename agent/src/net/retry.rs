@@ -1,6 +1,7 @@
 //! How long, how often and in which forms to ask.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -185,6 +186,10 @@ impl Tries {
             Cause::Status { code: 401 | 403, .. } => (true, true),
             Cause::Status { code: 408 | 429 | 500.., .. } => (false, false),
             Cause::Status { .. } | Cause::Protocol(_) => (true, false),
+            // No right to a port below 1024: that does not come with waiting.
+            Cause::Connect(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(self.give_up(url, cause, false));
+            }
             Cause::Connect(_) | Cause::Timeout { .. } => (false, false),
             Cause::Short { .. } | Cause::Broken(_) => (false, false),
             Cause::Changed(_) | Cause::TooLong(_) | Cause::Cancelled => {
@@ -241,6 +246,14 @@ mod tests {
             assert!(tries.wait("u", status(503)).is_ok());
         }
         assert!(tries.wait("u", Cause::Changed(String::new())).is_err());
+    }
+
+    #[test]
+    fn what_waiting_cannot_mend_is_final() {
+        let no_right = Cause::Connect(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert!(Tries::new(&quick()).wait("u", no_right).is_err());
+        let refused = Cause::Connect(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert!(Tries::new(&quick()).wait("u", refused).is_ok());
     }
 
     #[test]

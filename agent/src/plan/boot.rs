@@ -90,7 +90,7 @@ impl fmt::Display for BootPlan {
 impl BootPlan {
     fn image(&self) -> String {
         match &self.routes {
-            Routes::Warewulf => format!("stage=image, {}", self.compress),
+            Routes::Warewulf | Routes::Warewulf47 => format!("the node's own, {}", self.compress),
             Routes::Static { image, .. } => format!("/container/{image}, as it is"),
         }
     }
@@ -146,7 +146,7 @@ pub fn plan_failure(params: &Params) -> FailurePlan {
 /// # Errors
 /// [`BootError`], naming the argument.
 pub fn plan(params: &Params) -> Result<BootPlan, BootError> {
-    let uri = boot_uri(params)?;
+    let (name, uri) = boot_uri(params)?;
     let mac = match (uri.mac, params.wwid.as_deref()) {
         (Some(mac), _) => Mac::Known(mac),
         (None, None) => Mac::OfRoute,
@@ -159,7 +159,7 @@ pub fn plan(params: &Params) -> Result<BootPlan, BootError> {
     Ok(BootPlan {
         server: uri.server,
         mac,
-        routes: routes(params)?,
+        routes: routes(params, name)?,
         compress: params.compress,
         tmpfs_size: params.tmpfs_size.clone(),
         sha256: params.sha256,
@@ -173,9 +173,11 @@ pub fn plan(params: &Params) -> Result<BootPlan, BootError> {
 }
 
 /// A plain web server is asked for an image by name, and for overlays by the node's name.
-fn routes(params: &Params) -> Result<Routes, BootError> {
+fn routes(params: &Params, name: &str) -> Result<Routes, BootError> {
     if params.layout == Layout::Warewulf {
-        return Ok(Routes::Warewulf);
+        // Only a server of 4.7 or later writes this argument.
+        let is_new = name == "wwinit.server";
+        return Ok(if is_new { Routes::Warewulf47 } else { Routes::Warewulf });
     }
     let overlays = !params.system.is_empty() || !params.runtime.is_empty();
     if overlays && params.node.is_none() {
@@ -190,7 +192,7 @@ fn routes(params: &Params) -> Result<Routes, BootError> {
 }
 
 /// Our own argument first; of Warewulf's, the server wins over the URI, as in 4.7.
-fn boot_uri(params: &Params) -> Result<BootUri, BootError> {
+fn boot_uri(params: &Params) -> Result<(&'static str, BootUri), BootError> {
     let given = [
         ("rsinit.uri", &params.uri),
         ("wwinit.server", &params.ww_server),
@@ -198,7 +200,8 @@ fn boot_uri(params: &Params) -> Result<BootUri, BootError> {
     ];
     let found = given.into_iter().find_map(|(name, uri)| Some((name, uri.as_deref()?)));
     let (name, text) = found.ok_or(BootError::NoUri)?;
-    BootUri::parse(text).map_err(|cause| BootError::Uri { name, cause })
+    let uri = BootUri::parse(text).map_err(|cause| BootError::Uri { name, cause })?;
+    Ok((name, uri))
 }
 
 /// `wwid=<mac>`, or `wwid=[<interface>]`.
@@ -238,6 +241,9 @@ mod tests {
         assert_eq!(host("wwinit.uri=http://a wwinit.server=http://b rsinit.uri=http://c"), "c");
         assert_eq!(host("wwinit.uri=http://a wwinit.server=http://b"), "b");
         assert_eq!(host("wwinit_uri=http://a"), "a");
+        let routes = |line: &str| planned(line).unwrap().routes;
+        assert_eq!(routes("wwinit.server=http://b wwid=[eth0]"), Routes::Warewulf47);
+        assert_eq!(routes("wwinit.uri=http://b wwid=[eth0]"), Routes::Warewulf);
     }
 
     #[test]

@@ -39,6 +39,15 @@ impl What {
         }
     }
 
+    /// The stage of the boot that fetches it, for the log.
+    pub fn stage(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::System => "system-overlay",
+            Self::Runtime => "runtime-overlay",
+        }
+    }
+
     /// The stages that may name it on the wire.
     fn stages(self) -> &'static [&'static str] {
         match self {
@@ -78,6 +87,9 @@ pub enum Routes {
     /// Warewulf's `/provision/` route, which merges the overlays into one archive.
     #[default]
     Warewulf,
+    /// The routes that Warewulf 4.7 has beside it: `/image/<mac>`, `/system/<mac>`,
+    /// `/runtime/<mac>`.
+    Warewulf47,
     /// A plain web server: `/container/<image>`, and `/overlay/system/<overlay>/<node>` and
     /// `/overlay/runtime/<overlay>/<node>` for each overlay.
     Static {
@@ -170,7 +182,10 @@ impl Provision {
             Compress::Gz => &["gz"],
             Compress::Raw => &[""],
         };
-        let stages = what.stages();
+        let stages = match self.routes {
+            Routes::Warewulf47 => what.stages().get(..1).unwrap_or_default(),
+            Routes::Warewulf | Routes::Static { .. } => what.stages(),
+        };
         let mut forms = Vec::new();
         for (row, stage) in stages.iter().enumerate() {
             for (column, compress) in compressions.iter().enumerate() {
@@ -195,13 +210,14 @@ impl Provision {
     }
 
     fn url(&self, stage: &str, compress: &str) -> String {
-        let mut url = format!(
-            "{}/provision/{}?assetkey={}&uuid={}&stage={stage}",
-            self.base,
-            self.mac,
-            encode(&self.assetkey),
-            encode(&self.uuid)
-        );
+        let (base, mac) = (&self.base, &self.mac);
+        let identity = format!("assetkey={}&uuid={}", encode(&self.assetkey), encode(&self.uuid));
+        let mut url = match self.routes {
+            Routes::Warewulf47 => format!("{base}/{stage}/{mac}?{identity}"),
+            Routes::Warewulf | Routes::Static { .. } => {
+                format!("{base}/provision/{mac}?{identity}&stage={stage}")
+            }
+        };
         if !compress.is_empty() {
             url.push_str("&compress=");
             url.push_str(compress);
@@ -238,6 +254,19 @@ mod tests {
     #[test]
     fn values_are_encoded_as_curl_does() {
         assert_eq!(encode("A b+c&d=é~-._"), "A%20b%2Bc%26d%3D%C3%A9~-._");
+    }
+
+    #[test]
+    fn the_routes_of_4_7_name_the_stage_in_the_path() {
+        let provision = Provision { routes: Routes::Warewulf47, ..node() };
+        let request = provision.request(What::Image);
+        let urls: Vec<&str> = request.forms.iter().map(|form| form.url.as_str()).collect();
+        let mac = &provision.mac;
+        let base = format!("{}/image/{mac}?assetkey=", provision.base);
+        assert_eq!(urls.len(), 2);
+        assert!(urls.iter().all(|url| url.starts_with(&base) && !url.contains("stage=")));
+        assert_eq!(request.forms[0].otherwise, [(404, 1)]);
+        assert_eq!(request.forms[1].otherwise, []);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn announce(plan: FailurePlan) {
         Duration::ZERO => "now".to_owned(),
         wait => format!("in {} s", wait.as_secs()),
     };
-    log::line(NAME, format_args!("no root to hand over; {then} {when}, because:"));
+    log::failure(format_args!("{NAME}: no root to hand over; {then} {when}, because:"));
 }
 
 /// Does it; comes back where a shell was asked for, or the kernel refused.
@@ -45,7 +45,7 @@ pub fn watch(kernel: &dyn Kernel, plan: FailurePlan, limit: Duration, over: &Rec
     if let Err(RecvTimeoutError::Timeout) = over.recv_timeout(limit) {
         announce(plan);
         let stuck = "the deadline is long over and the boot still hangs in the stage above";
-        log::line(NAME, stuck);
+        log::failure(format_args!("{NAME}: {stuck}"));
         act(kernel, plan);
         std::process::exit(1);
     }

@@ -2,7 +2,7 @@
 //!
 //! Two things are told apart. A connection that breaks is resumed inside the stream, by
 //! [`net::Download`]. An archive that turns out damaged, or changed while it came, is fetched again
-//! from its start; where a second download ends in the very same error, the archive itself is
+//! from its start; where three downloads end in the very same error, the archive itself is
 //! taken to be so.
 
 mod attempt;
@@ -23,7 +23,7 @@ use crate::net::{self, Candidate, Policy, Target};
 use crate::plan::fetch::{Request, What};
 use crate::stage::progress::{Progress, ProgressLine};
 use crate::sys::tree;
-use attempt::{Metered, run_and_tell, with_restarts};
+use attempt::{Metered, net_error, run_and_tell, with_restarts};
 
 pub use command::{run_fetch, run_unpack};
 
@@ -47,7 +47,7 @@ impl Options {
     /// The options of a boot; retries are logged under the name of `what`.
     pub fn until(deadline: Instant, what: What) -> Self {
         let mut policy = Policy::until(deadline);
-        policy.on_retry = std::sync::Arc::new(move |retry| log::line(what.name(), retry));
+        policy.on_retry = std::sync::Arc::new(move |retry| log::line(what.stage(), retry));
         Self { policy, downloads: 5, sha256: None, pinned: None }
     }
 }
@@ -141,8 +141,13 @@ fn fetch_once(
     let total = download.total().unwrap_or(0);
     progress.total.store(total, std::sync::atomic::Ordering::Relaxed);
     let mut source = Metered::new(download, progress, options.sha256.is_some());
-    let unpacked = super::unpack::unpack(root, &mut source, progress)
-        .with_context(|| format!("reading {}", source.url()))?;
+    let unpacked = super::unpack::unpack(root, &mut source, progress).map_err(|error| {
+        // The network's errors name the address themselves.
+        if net_error(&error).is_some() {
+            return error;
+        }
+        error.context(format!("reading {}", source.url()))
+    })?;
     let sha256 = source.digest();
     if let (Some(expected), Some(found)) = (options.sha256, sha256) {
         compare(&expected, &found)?;

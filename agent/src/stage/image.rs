@@ -14,7 +14,7 @@ pub const NAME: &str = "image";
 /// How large the image is uncompressed, in bytes, where the server says so. One that
 /// does not answer yet is waited for when the image itself is fetched.
 pub fn raw_size(ctx: &Context<'_>, source: &Source) -> Option<u64> {
-    if source.provision.routes != Routes::Warewulf {
+    if matches!(source.provision.routes, Routes::Static { .. }) {
         return None;
     }
     let options = source.options(ctx, What::Image);

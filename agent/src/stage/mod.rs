@@ -74,7 +74,7 @@ pub fn run(kernel: &dyn Kernel, layout: &Layout, cmdline: &str) -> anyhow::Resul
     }
     if let Err(error) = &result {
         failure::announce(failure);
-        log::last_line(format_args!("{error:#}"));
+        log::failure(format_args!("{error:#}"));
         failure::act(kernel, failure);
     }
     result

@@ -117,9 +117,13 @@ fn write(mut placer: Placer, drain: Drain, progress: &Progress) -> anyhow::Resul
             placer.end_archive()?;
             archive = entry.archive;
         }
-        placer
-            .place(&entry, &mut reader)
-            .with_context(|| format!("unpacking {}", shown(&entry.name)))?;
+        placer.place(&entry, &mut reader).map_err(|error| {
+            // The archive's own errors name the entry themselves.
+            if error.is::<cpio::Error>() {
+                return error;
+            }
+            error.context(format!("unpacking {}", shown(&entry.name)))
+        })?;
         entries += 1;
         progress.unpacked.store(reader.offset(), Ordering::Relaxed);
     }

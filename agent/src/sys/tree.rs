@@ -16,7 +16,7 @@ use std::rc::Rc;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
-pub use dir::{Dir, Node, Status, finish_file};
+pub use dir::{Dir, Node, Space, Status, finish_file};
 pub use empty::empty;
 
 /// Links that one path may lead through. Source: `MAXSYMLINKS`, `linux/namei.h`.

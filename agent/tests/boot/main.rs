@@ -1,6 +1,13 @@
 //! The whole boot, without root and without a VM: a kernel that records what it was
 //! asked, a temporary folder as the root, and the server double on loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
 mod kernel;
 mod no_disks;
 
@@ -377,4 +384,33 @@ fn without_a_certificate_the_servers_refusal_is_said() {
     let (result, _) = bench.boot(&bench.recorder(), "rsinit.deadline=3");
     let error = result.unwrap_err();
     assert!(error.contains("403") && error.contains("wants TLS"), "{error}");
+}
+
+#[test]
+fn every_warewulf_boots_a_node_with_the_arguments_that_it_writes() {
+    let mac_uri = |bench: &Bench| format!("wwinit.uri={}", bench.server.uri(MAC));
+    let server = |bench: &Bench| {
+        let base = format!("http://{}", bench.server.addr());
+        format!("wwinit.server={base} wwinit.uri={base}/provision/{MAC} wwid={MAC}")
+    };
+    type Arguments = fn(&Bench) -> String;
+    let versions: [(Version, Arguments, &str); 4] = [
+        (Version::V4_5_8, mac_uri, "container"),
+        (Version::V4_6_1, mac_uri, "image"),
+        (Version::V4_6_5, mac_uri, "image"),
+        (Version::V4_7_0, server, ""),
+    ];
+    for (version, arguments, stage) in versions {
+        let bench = Bench::with_site(|_| (), |site| Site { version, ..site });
+        let layout = Layout::under(bench.dir.path());
+        let cmdline = format!("root=wwinit {} rsinit.onfail=shell", arguments(&bench));
+        let result = rsinit::stage::run(&bench.recorder(), &layout, &cmdline);
+        assert!(result.is_ok(), "{version:?}: {:#}", result.unwrap_err());
+        let served = bench.server.requests().into_iter().any(|one| {
+            let named = one.head.query("stage") == Some(stage);
+            let routed = one.head.path == format!("/image/{MAC}");
+            one.status == 200 && one.head.method == "GET" && (named || routed)
+        });
+        assert!(served, "{version:?} served no {stage:?}");
+    }
 }

@@ -236,9 +236,14 @@ fn find_md(windows: Windows<'_>, found: &mut Vec<Signature>) {
 }
 
 fn find_nonzero(windows: Windows<'_>) -> Option<u64> {
+    // Block by block: comparing with zeros is many times as fast as looking at bytes.
+    const ZEROS: [u8; 4096] = [0; 4096];
     let first = |bytes: &[u8]| {
-        let position = bytes.iter().position(|&byte| byte != 0)?;
-        u64::try_from(position).ok()
+        let is_zero = |block: &[u8]| ZEROS.get(..block.len()) == Some(block);
+        let blocks = bytes.chunks(ZEROS.len());
+        let skipped: usize = blocks.take_while(|block| is_zero(block)).map(<[u8]>::len).sum();
+        let position = bytes.get(skipped..)?.iter().position(|&byte| byte != 0)?;
+        u64::try_from(skipped.saturating_add(position)).ok()
     };
     first(windows.head).or_else(|| Some(first(windows.tail)?.saturating_add(windows.tail_start())))
 }

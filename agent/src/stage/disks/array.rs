@@ -57,22 +57,29 @@ pub(super) fn write_superblocks(
                 .write_at(device, data_start, &encode_marker(volume))
                 .with_context(|| format!("marking {name}"))?;
         }
-        if array.geometry.bitmap_offset_sectors > 0 {
-            let bitmap = md::encode_bitmap(&template.set_uuid, template.size_sectors);
-            let offset = u64::from(array.geometry.bitmap_offset_sectors) * 512;
-            kernel
-                .write_at(device, md::SUPER_OFFSET_1_2.saturating_add(offset), &bitmap)
-                .with_context(|| format!("writing the bitmap of {name}"))?;
-        }
         kernel.flush(device).with_context(|| format!("flushing {name}"))?;
     }
     for (number, (disk, device)) in (0u32..).zip(&devices) {
         let mut superblock = Superblock { dev_number: number, ..template.clone() };
         kernel.random(&layout.dev.join("urandom"), &mut superblock.device_uuid)?;
+        let name = &disk.name;
         write_superblock(kernel, device, &superblock)
-            .with_context(|| format!("writing the superblock of {}", disk.name))?;
+            .with_context(|| format!("writing the superblock of {name}"))?;
+        if array.geometry.bitmap_offset_sectors > 0 {
+            write_bitmap(kernel, device, &superblock)
+                .with_context(|| format!("writing the bitmap of {name}"))?;
+        }
     }
     Ok(())
+}
+
+/// After the superblock: cut short, the disk is known as ours, and the mark says that
+/// the array was never in use.
+fn write_bitmap(kernel: &dyn Kernel, device: &File, superblock: &Superblock) -> anyhow::Result<()> {
+    let bitmap = md::encode_bitmap(&superblock.set_uuid, superblock.size_sectors);
+    let offset = u64::try_from(superblock.bitmap_offset_sectors)?.saturating_mul(512);
+    kernel.write_at(device, md::SUPER_OFFSET_1_2.saturating_add(offset), &bitmap)?;
+    Ok(kernel.flush(device)?)
 }
 
 fn write_superblock(

@@ -10,7 +10,7 @@ use crate::log;
 use crate::plan::disks::Brake;
 use crate::sys::Kernel;
 
-use super::{Prepared, mount, move_dirs, plan, prepare, read_sources, status};
+use super::{Order, Prepared, mount, move_dirs, plan, prepare_with, read_sources, status};
 
 /// What is done with the disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +51,25 @@ pub fn run_command(kernel: &dyn Kernel, parser: &mut lexopt::Parser) -> anyhow::
     }
     match verb {
         Some(Verb::Plan) => show_plan(kernel, &layout, brake, is_json),
-        Some(Verb::Apply) => apply(kernel, &layout, brake, is_json),
+        Some(Verb::Apply) => apply(kernel, &layout, Order { brake, wipe: None }, is_json),
         Some(Verb::Status) => show_status(&layout, is_json),
         None => bail!("{USAGE}"),
     }
+}
+
+/// Runs `mkdisk -c` (start what is ours, make what is blank) or `mkdisk -r` (wipe and
+/// make anew), as the tool of that name did; below `/`.
+///
+/// # Errors
+/// As [`run_command`].
+pub fn run_mkdisk(kernel: &dyn Kernel, parser: &mut lexopt::Parser) -> anyhow::Result<()> {
+    let layout = Layout { sysroot: PathBuf::from("/"), ..Layout::node() };
+    let wipe = match parser.next()? {
+        Some(Short('c')) => false,
+        Some(Short('r')) => true,
+        _ => bail!("usage: mkdisk -c (keep) | -r (wipe and make anew)"),
+    };
+    apply(kernel, &layout, Order { brake: Brake::Auto, wipe: Some(wipe) }, false)
 }
 
 fn show_plan(
@@ -66,7 +81,8 @@ fn show_plan(
     let sources = read_sources(&layout.sysroot);
     let mut prepared = Prepared::default();
     let mut say = |text: &str| log::line("disks", text);
-    match plan(kernel, layout, &sources, brake, &mut prepared, &mut say) {
+    let order = Order { brake, wipe: None };
+    match plan(kernel, layout, &sources, order, &mut prepared, &mut say) {
         Some((_, plan)) if is_json => print_json(&plan),
         Some((_, plan)) => {
             print!("{plan}");
@@ -79,10 +95,10 @@ fn show_plan(
     }
 }
 
-fn apply(kernel: &dyn Kernel, layout: &Layout, brake: Brake, is_json: bool) -> anyhow::Result<()> {
+fn apply(kernel: &dyn Kernel, layout: &Layout, order: Order, is_json: bool) -> anyhow::Result<()> {
     let sources = read_sources(&layout.sysroot);
     let mut say = |text: &str| log::line("disks", text);
-    let mut prepared = prepare(kernel, layout, &sources, brake, &mut say);
+    let mut prepared = prepare_with(kernel, layout, &sources, order, &mut say);
     mount(kernel, layout, &mut prepared, &mut say);
     move_dirs(kernel, layout, &mut prepared, &mut say);
     prepared.write(layout)?;

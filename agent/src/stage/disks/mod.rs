@@ -28,7 +28,7 @@ use crate::plan::disks::{Brake, DiskPlan, RangePlan, Request, Step, plan_disks};
 use crate::sys::Kernel;
 
 use apply::Workbench;
-pub use cli::run_command;
+pub use cli::{run_command, run_mkdisk};
 pub use copy::{Copied, copy_tree};
 pub use record::{Outcome, Prepared};
 pub use settings::{Sources, read_sources};
@@ -47,8 +47,27 @@ pub fn prepare(
     brake: Brake,
     log: Log<'_>,
 ) -> Prepared {
+    prepare_with(kernel, layout, sources, Order { brake, wipe: None }, log)
+}
+
+/// What the operator says beside the settings.
+#[derive(Debug, Clone, Copy, Default)]
+struct Order {
+    brake: Brake,
+    /// In place of `WIPE_ON_BOOT`: `mkdisk -r` and `mkdisk -c`.
+    wipe: Option<bool>,
+}
+
+fn prepare_with(
+    kernel: &dyn Kernel,
+    layout: &Layout,
+    sources: &Sources,
+    order: Order,
+    log: Log<'_>,
+) -> Prepared {
     let mut prepared = Prepared::default();
-    let Some((inventory, plan)) = plan(kernel, layout, sources, brake, &mut prepared, log) else {
+    let brake = order.brake;
+    let Some((inventory, plan)) = plan(kernel, layout, sources, order, &mut prepared, log) else {
         return prepared;
     };
     for refusal in &plan.refusals {
@@ -78,15 +97,16 @@ fn plan(
     kernel: &dyn Kernel,
     layout: &Layout,
     sources: &Sources,
-    brake: Brake,
+    order: Order,
     prepared: &mut Prepared,
     log: Log<'_>,
 ) -> Option<(Inventory, DiskPlan)> {
+    let brake = order.brake;
     if brake == Brake::Off {
         prepared.say(log, "off by rsinit.disk=off");
         return None;
     }
-    let settings = match settings::read_settings(sources) {
+    let mut settings = match settings::read_settings(sources) {
         Ok(Some(settings)) => settings,
         Ok(None) => return None,
         Err(failure) => {
@@ -95,6 +115,7 @@ fn plan(
             return None;
         }
     };
+    settings.conf.wipe_on_boot = order.wipe.unwrap_or(settings.conf.wipe_on_boot);
     prepared.is_required = settings.conf.required;
     if let Err(missing) = settle::wait_for_disks(kernel, layout, SETTLE_DEADLINE) {
         prepared.say(log, &format!("warning: not all disks are there: {missing}"));
@@ -125,7 +146,9 @@ fn make_range(bench: &mut Workbench<'_>, range: &RangePlan, prepared: &mut Prepa
             return;
         }
     }
-    let done: Vec<String> = range.steps.iter().map(Step::to_string).collect();
+    let is_news = |step: &&Step| !matches!(step, Step::Wipe { .. } | Step::StopArray { .. });
+    let done: Vec<String> = range.steps.iter().filter(is_news).map(Step::to_string).collect();
+    let done = if done.is_empty() { vec!["nothing to make".to_owned()] } else { done };
     let elapsed = start.elapsed();
     let millis = elapsed.as_millis();
     prepared.say(log, &format!("{}: {} in {millis} ms", range.title, done.join(", ")));

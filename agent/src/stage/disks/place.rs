@@ -45,12 +45,12 @@ pub(super) fn read_place(folder: &Path) -> (Transport, Place) {
     } else {
         Transport::Other
     };
-    let unit = match transport {
-        Transport::Sata => read_sata_unit(folder, &parts),
-        Transport::Sas => read_sas_unit(folder, &parts),
-        _ => scsi_target(&parts),
+    let (word, unit) = match transport {
+        Transport::Sata => ("port", read_sata_unit(folder, &parts)),
+        Transport::Sas => ("bay", read_sas_unit(folder, &parts)),
+        _ => ("target", scsi_target(&parts)),
     };
-    (transport, place(&parts, unit))
+    (transport, place(&parts, word, unit))
 }
 
 /// A namespace hangs on its controller or, where the kernel does multipath itself, on
@@ -74,8 +74,7 @@ fn read_nvme(folder: &Path, parts: &[String], name: &str) -> (Transport, Place) 
     let places = controllers.iter().map(|folder| {
         let parts: Vec<String> =
             folder.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-        let place = place(&parts, Vec::new());
-        Place { unit: vec![nsid], text: format!("{} ns {nsid}", place.text), ..place }
+        place(&parts, "ns", vec![nsid])
     });
     let place = places.min().unwrap_or_default();
     (if is_local { Transport::Nvme } else { Transport::NvmeFabrics }, place)
@@ -120,8 +119,8 @@ fn find_numbered(parts: &[String], prefix: &str) -> Option<u64> {
     parts.iter().rev().find_map(|part| part.strip_prefix(prefix)?.parse().ok())
 }
 
-/// The path through PCI.
-fn place(parts: &[String], unit: Vec<u64>) -> Place {
+/// The path through PCI, then the unit; `word` says what the unit is.
+fn place(parts: &[String], word: &str, unit: Vec<u64>) -> Place {
     let mut pci = Vec::new();
     let mut last = String::from("-");
     for part in parts {
@@ -136,7 +135,8 @@ fn place(parts: &[String], unit: Vec<u64>) -> Place {
         }
     }
     let numbers: Vec<String> = unit.iter().map(u64::to_string).collect();
-    let text = if numbers.is_empty() { last } else { format!("{last} {}", numbers.join(":")) };
+    let text =
+        if numbers.is_empty() { last } else { format!("{last} {word} {}", numbers.join(":")) };
     Place { pci, unit, text }
 }
 

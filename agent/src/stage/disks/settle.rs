@@ -25,6 +25,7 @@ pub(super) fn wait_for_disks(
     let start = Instant::now();
     // Without the kernel's events (a container) the state is polled instead.
     let events = kernel.watch_devices().unwrap_or_else(|_| Events::silent());
+    load_drivers(kernel, layout);
     let mut seen = list_names(&layout.sys.join("block"));
     loop {
         let waiting = find_unready(layout);
@@ -39,6 +40,27 @@ pub(super) fn wait_for_disks(
             return Ok(());
         }
         seen = now;
+    }
+}
+
+/// Loads what nobody has loaded: udev does so where there is one, by device; here the
+/// class of the device is enough.
+fn load_drivers(kernel: &dyn Kernel, layout: &Layout) {
+    let devices = layout.sys.join("bus/pci/devices");
+    for name in list_names(&devices) {
+        let folder = devices.join(name);
+        if folder.join("driver").exists() {
+            continue;
+        }
+        // PCI class 01; subclass 08 is non-volatile memory, 06 SATA.
+        let class = read_attribute(&folder, "class");
+        let module = match class.get(..6) {
+            Some("0x0108") => "nvme",
+            Some("0x0106") => "ahci",
+            _ => continue,
+        };
+        // A driver that cannot be loaded leaves its disks missing, which is said.
+        let _ = kernel.load_module(&layout.modules, module);
     }
 }
 

@@ -23,6 +23,9 @@ const TELL: Duration = Duration::from_secs(1);
 /// Between two looks at the threads that work.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Downloads in a row with the very same error that show an archive to be damaged for good.
+const SAME: u32 = 3;
+
 /// A download whose bytes are counted and, where wanted, hashed.
 pub struct Metered<'a> {
     download: Download,
@@ -106,7 +109,7 @@ pub fn with_restarts<T>(
     mut work: impl FnMut() -> anyhow::Result<T>,
 ) -> anyhow::Result<(T, u32)> {
     let mut backoff = options.policy.backoff();
-    let mut before: Option<String> = None;
+    let mut before = (String::new(), 0);
     let mut restarts = 0;
     loop {
         let error = match work() {
@@ -118,9 +121,10 @@ pub fn with_restarts<T>(
         }
         let text = format!("{error:#}");
         let downloads = restarts + 1;
-        if before.as_ref() == Some(&text) {
-            let meaning = format!("{downloads} downloads ended in the same error");
-            return Err(error).context(meaning);
+        // A file that changes is no damage: it may well change again.
+        let same = if before.0 == text && !is_changed(&error) { before.1 + 1 } else { 1 };
+        if same >= SAME {
+            return Err(error).context(format!("{same} downloads ended in the same error"));
         }
         if downloads >= options.downloads {
             return Err(error).context(format!("given up after {downloads} downloads"));
@@ -134,13 +138,12 @@ pub fn with_restarts<T>(
             return Err(error).context("no time to start again");
         }
         restarts = downloads;
-        // A file that changes is no damage: it may well change twice.
-        before = (!is_changed(&error)).then_some(text);
+        before = (text, same);
     }
 }
 
 /// The network's own error, if that is what it comes from.
-fn net_error(error: &anyhow::Error) -> Option<&net::Error> {
+pub fn net_error(error: &anyhow::Error) -> Option<&net::Error> {
     error.chain().find_map(|cause| {
         let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()))

@@ -33,11 +33,14 @@ pub fn explain(error: io::Error) -> anyhow::Error {
 pub fn explain_space(error: io::Error, parent: &Dir, entry: &Entry, written: u64) -> anyhow::Error {
     let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     match parent.space() {
-        Ok((size, free)) if is_full => anyhow::Error::new(error).context(format!(
+        Ok(space) if is_full && space.free_inodes == 0 => {
+            anyhow::Error::new(error).context("the root has no inodes left")
+        }
+        Ok(space) if is_full => anyhow::Error::new(error).context(format!(
             "the root is full: {written} of the file's {} bytes written, {} MiB in all, {} MiB free",
             entry.size,
-            size >> 20,
-            free >> 20
+            space.size >> 20,
+            space.free >> 20
         )),
         _ => error.into(),
     }

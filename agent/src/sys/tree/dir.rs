@@ -210,15 +210,30 @@ impl Dir {
         Ok(fs::futimens(&self.fd, &times(seconds))?)
     }
 
-    /// Size of the file system that holds it and what of it is free to others than root, in bytes.
+    /// What there is and what is left in the file system that holds it.
     ///
     /// # Errors
     /// Those of fstatvfs(3).
-    pub fn space(&self) -> io::Result<(u64, u64)> {
+    pub fn space(&self) -> io::Result<Space> {
         let stat = fs::fstatvfs(&self.fd)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-        Ok((bytes(stat.f_blocks), bytes(stat.f_bavail)))
+        Ok(Space {
+            size: bytes(stat.f_blocks),
+            free: bytes(stat.f_bavail),
+            free_inodes: stat.f_favail,
+        })
     }
+}
+
+/// Room in a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes in all.
+    pub size: u64,
+    /// Bytes free to others than root.
+    pub free: u64,
+    /// Files that can still be made.
+    pub free_inodes: u64,
 }
 
 /// Owner, mode beyond the nine plain bits, and times of an open file.

@@ -1,0 +1,169 @@
+//! Ranges, numbers, mounts, and what holds for every plan.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn the_site_profile_on_blank_disks_makes_a_mirror_and_a_stripe() {
+    let conf = "MOVE_DIRS=/var/log:/system/log,/tmp:/system/tmp\nFSCACHE_DIR=/scratch/fscache";
+    let plan = plan(conf, &node(6));
+    assert_eq!(
+        steps(&plan),
+        [
+            "create md0 raid1 \"rsinit:system\" of nvme2n1 nvme3n1",
+            "make ext4 \"system\" on md0",
+            "create md1 raid0 \"rsinit:scratch\" of nvme4n1 nvme5n1 nvme6n1",
+            "make ext4 \"scratch\" on md1",
+            "mount md0 on /system",
+            "mount md1 on /scratch",
+            "move /var/log to /system/log",
+            "move /tmp to /system/tmp",
+            "make /scratch/fscache for the file-system cache",
+        ]
+    );
+    assert_eq!((plan.refusals, plan.warnings), (Vec::<String>::new(), Vec::new()));
+}
+
+#[test]
+fn the_stripe_is_told_to_ext4() {
+    let plan = plan("", &node(7));
+    let widths: Vec<_> = plan
+        .steps()
+        .filter_map(|step| match step {
+            Step::MakeFilesystem { stride_blocks, stripe_width_blocks, .. } => {
+                Some((*stride_blocks, *stripe_width_blocks))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(widths, [(0, 0), (128, 512)]);
+}
+
+#[test]
+fn disks_that_must_not_be_used_have_no_number() {
+    let mut inventory = node(8);
+    inventory.disks[0].transport = Transport::Usb;
+    inventory.disks[1].is_removable = true;
+    inventory.disks[2].is_read_only = true;
+    inventory.disks[3].size_bytes = 0;
+    inventory.disks[4].is_multipath_leg = true;
+    inventory.disks[5].wwid = inventory.disks[6].wwid.clone();
+    inventory.disks[7].transport = Transport::NvmeFabrics;
+    let plan =
+        plan_with("WIPE_ON_BOOT=true", "disk_config[1]=raid0:ext4:/s", &inventory, Brake::Auto);
+    assert!(plan.is_idle());
+    assert_eq!(plan.disks.iter().filter(|row| row.number.is_some()).count(), 0);
+    let reasons: Vec<&str> = plan.disks.iter().map(|row| row.reason.as_str()).collect();
+    assert!(reasons.contains(&"attached by USB") && reasons.contains(&"read-only"), "{reasons:?}");
+}
+
+#[test]
+fn ranges_without_disks_and_required_ones_are_told() {
+    let plan = plan("MKDISK_REQUIRED=true", &node(1));
+    assert_eq!(plan.refusals[0], "raid1 /system (disk 2, line 2): the node has no disk 2");
+    assert!(plan.is_required_missing);
+    let optional = plan_with("", SITE, &node(1), Brake::Auto);
+    assert!(!optional.is_required_missing);
+    let entry = "disk_config[1]=raid0:ext4:/a\ndisk_config[2]=raid0:ext4:/b:required";
+    assert!(plan_with("", entry, &node(1), Brake::Auto).is_required_missing);
+}
+
+#[test]
+fn one_disk_for_a_mirror_makes_one_that_waits_for_its_second_leg() {
+    let plan = plan("", &node(2));
+    assert_eq!(steps(&plan)[0], "create md0 raid1 \"rsinit:system\" of nvme2n1, 1 missing");
+    assert!(plan.warnings[0].contains("waits for its second leg"));
+}
+
+#[test]
+fn folders_move_only_to_volumes_that_will_be_mounted() {
+    let conf = "MOVE_DIRS=/tmp:/elsewhere/tmp,/var/log:/system/log\nFSCACHE_DIR=/nowhere/x";
+    let plan = plan(conf, &node(1));
+    assert!(plan.is_idle());
+    assert_eq!(plan.refusals.len(), 5, "{plan}");
+    assert!(
+        plan.refusals
+            .iter()
+            .any(|text| text == "FSCACHE_DIR: /nowhere/x is not on a mounted volume")
+    );
+}
+
+#[test]
+fn single_disks_are_made_mounted_and_told_apart() {
+    let profile = "disk_config[1]=none:ext4:/data";
+    let plan = plan_with("", profile, &node(2), Brake::Auto);
+    assert_eq!(
+        steps(&plan)[..2],
+        ["mark disk 1 (nvme1n1) for data", "make ext4 \"data\" on nvme1n1"]
+    );
+    assert_eq!(steps(&plan)[4], "mount nvme1n1 on /data/disk1");
+    let mut inventory = node(1);
+    inventory.disks[0].contents = Ok(ext4());
+    let foreign = plan_with("", profile, &inventory, Brake::Auto);
+    assert!(foreign.is_idle() && foreign.refusals[0].contains("not an ext4 labelled \"data\""));
+    inventory.disks[0].contents = Ok(contents(What::Formatting("data".into())));
+    assert_eq!(wiped(&plan_with("", profile, &inventory, Brake::Auto)), [1]);
+}
+
+#[test]
+fn unequal_and_mixed_disks_are_warned_about() {
+    let mut inventory = node(5);
+    inventory.disks[4].size_bytes = 4 * GIB;
+    inventory.disks[4].logical_block_bytes = 4096;
+    let plan = plan("", &inventory);
+    assert!(plan.warnings.iter().any(|text| text.contains("60 % of the capacity")), "{plan}");
+    assert!(plan.warnings.iter().any(|text| text.contains("512 and 4096 bytes")));
+}
+
+#[test]
+fn the_table_and_the_json_say_the_same() {
+    let plan = plan("", &node(3));
+    let table = plan.to_string();
+    assert!(table.contains("2  nvme2n1  M      S2      1.0 GiB  slot 2"), "{table}");
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["disks"][1]["action"], "create");
+    assert_eq!(json["ranges"][1]["steps"][0]["do"], "create_array");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// The kernel names disks in the order in which they answer.
+    #[test]
+    fn shuffled_names_give_the_same_assignment(order in Just((0u32..12).collect::<Vec<u32>>()).prop_shuffle()) {
+        let mut inventory = node(12);
+        for (disk, name) in inventory.disks.iter_mut().zip(&order) {
+            disk.name = format!("nvme{name}n1");
+        }
+        inventory.disks.sort_by(|a, b| a.name.cmp(&b.name));
+        let serials: Vec<String> = plan("", &inventory).disks.into_iter().map(|row| row.serial).collect();
+        let expected: Vec<String> = (1..=12).map(|slot| format!("S{slot}")).collect();
+        prop_assert_eq!(serials, expected);
+    }
+
+    /// Whatever the disks hold, no plan writes to disk 1, to one that is in use, or,
+    /// without WIPE_ON_BOOT, to one with foreign content.
+    #[test]
+    fn no_plan_writes_where_it_must_not(kinds in proptest::collection::vec(0u8..6, 5), wipe in any::<bool>()) {
+        let mut inventory = node(5);
+        for (index, kind) in kinds.iter().enumerate() {
+            let slot = u16::from(*kind % 2);
+            match kind {
+                1 => inventory.disks[index].contents = holding("LVM"),
+                2 => inventory.disks[index].mounted = vec!["/x".into()],
+                3 => join(&mut inventory.disks[index], Leg { level: 1, slot, of: 2, events: 3, name: "rsinit:system" }),
+                4 => join(&mut inventory.disks[index], Leg { level: 0, slot, of: 2, events: 3, name: "rsinit:scratch" }),
+                5 => inventory.disks[index].contents = Err("EIO".into()),
+                _ => {}
+            }
+        }
+        let conf = if wipe { "WIPE_ON_BOOT=true" } else { "" };
+        for number in written(&plan(conf, &inventory)) {
+            let kind = kinds[usize::try_from(number - 1).unwrap()];
+            prop_assert!(number != 1);
+            prop_assert!(kind != 2 && kind != 5);
+            prop_assert!(wipe || kind != 1);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Booting from a plain web server: a real nginx on loopback with the image compressed by
+//! the real zstd, and overlays in all three forms.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rsinit::plan::fetch::{Provision, Routes, What};
+use rsinit::stage::fetch::{Options, fetch_and_unpack, fetch_small};
+use rsinit::stage::progress::Progress;
+use rsinit::stage::unpack::unpack;
+use test_vm::server::write_archive;
+
+/// nginx in the foreground, ended when this is dropped.
+struct Nginx {
+    child: Child,
+    port: u16,
+}
+
+impl Nginx {
+    fn start(prefix: &Path, files: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "daemon off; worker_processes 1; pid {prefix}/pid; error_log stderr;\n\
+             events {{ }}\n\
+             http {{ access_log off; client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;\n\
+             fastcgi_temp_path {prefix}/fastcgi; uwsgi_temp_path {prefix}/uwsgi; scgi_temp_path {prefix}/scgi;\n\
+             server {{ listen 127.0.0.1:{port}; root {files}; }} }}\n",
+            prefix = prefix.display(),
+            files = files.display(),
+        );
+        let path = prefix.join("nginx.conf");
+        fs::write(&path, config).unwrap();
+        let child = Command::new("/usr/sbin/nginx")
+            .args(["-c".as_ref(), path.as_os_str(), "-p".as_ref(), prefix.as_os_str()])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starting nginx: install the package nginx-light");
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "nginx does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { child, port }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // The master ends its worker on SIGTERM; kill(1) of ours is by its id.
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder with one file, as an archive.
+fn archive(dir: &Path, name: &str, content: &str) -> Vec<u8> {
+    let folder = dir.join("tree").join(name.replace('/', "-"));
+    fs::create_dir_all(folder.join("etc")).unwrap();
+    fs::write(folder.join("etc").join(name), content).unwrap();
+    fs::write(folder.join("etc/last"), content).unwrap();
+    let mut bytes = Vec::new();
+    write_archive(&[folder], &Default::default(), &mut bytes).unwrap();
+    bytes
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("zstd")
+        .args(["-q", "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starting zstd: install the package zstd");
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gz.write_all(bytes).unwrap();
+    gz.finish().unwrap()
+}
+
+#[test]
+fn image_and_overlays_come_one_by_one_in_any_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().join("files");
+    let put = |path: &str, bytes: Vec<u8>| {
+        let path = files.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    put("container/rocky", zstd(&archive(dir.path(), "image", "image")));
+    put("overlay/system/wwinit/node1", archive(dir.path(), "wwinit", "wwinit"));
+    put("overlay/system/hostname/node1", gzip(&archive(dir.path(), "hostname", "hostname")));
+    put("overlay/runtime/hosts/node1", zstd(&archive(dir.path(), "hosts", "hosts")));
+    // nginx's worker is another user.
+    Command::new("chmod").args(["-R", "a+rX"]).arg(dir.path()).status().unwrap();
+    let nginx = Nginx::start(dir.path(), &files);
+    let provision = Provision {
+        base: format!("http://127.0.0.1:{}", nginx.port),
+        routes: Routes::Static {
+            image: "rocky".to_owned(),
+            node: "node1".to_owned(),
+            system: vec!["wwinit".to_owned(), "hostname".to_owned()],
+            runtime: vec!["hosts".to_owned()],
+        },
+        ..Provision::default()
+    };
+    let root = tempfile::tempdir().unwrap();
+    let options = |what| Options::until(Instant::now() + Duration::from_secs(30), what);
+    for what in [What::Image, What::System, What::Runtime] {
+        for request in provision.requests(what) {
+            if what == What::Image {
+                let say = &mut |_| ();
+                fetch_and_unpack(&request, root.path(), &options(what), say).unwrap();
+            } else {
+                let bytes = fetch_small(&request, &options(what)).unwrap();
+                unpack(root.path(), bytes.as_slice(), &Progress::default()).unwrap();
+            }
+        }
+    }
+    for name in ["image", "wwinit", "hostname", "hosts"] {
+        assert_eq!(fs::read_to_string(root.path().join("etc").join(name)).unwrap(), name);
+    }
+    assert_eq!(fs::read_to_string(root.path().join("etc/last")).unwrap(), "hosts");
+
+    let absent = Provision {
+        routes: Routes::Static {
+            image: "debian".to_owned(),
+            node: String::new(),
+            system: vec![],
+            runtime: vec![],
+        },
+        ..provision
+    };
+    let error = fetch_small(&absent.requests(What::Image)[0], &options(What::Image)).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.contains("/container/debian: 404 after 3 tries"), "{text}");
+    assert!(text.ends_with("the server has no such file"), "{text}");
+}
