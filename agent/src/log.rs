@@ -6,11 +6,16 @@
 //! goes to the kernel's log as an error: so it is on every console that there is.
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::OnceLock;
 
+use anyhow::Context as _;
+
 use crate::layout::Layout;
+use crate::sys::terminal::drain;
 
 /// Where the lines of a boot go.
 struct Sinks {
@@ -47,9 +52,25 @@ pub fn line(stage: &str, text: impl Display) {
 /// Says a line of a boot that failed.
 pub fn failure(text: impl Display) {
     let line = one_line(text);
+    if let Some(console) = SINKS.get().and_then(|sinks| sinks.console.as_ref()) {
+        // The kernel's own lines overtake what a serial console has still to send.
+        let _ = drain(console);
+    }
     if !to_kernel(ERROR, &line) {
         to_person(&line);
     }
+}
+
+/// A log for a program's output that only root reads; appended to, its folder made.
+///
+/// # Errors
+/// The folder or the file cannot be made.
+pub fn open_private_log(path: &Path) -> anyhow::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    let open = File::options().create(true).append(true).mode(0o600).open(path);
+    open.with_context(|| format!("opening {}", path.display()))
 }
 
 fn one_line(text: impl Display) -> String {

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -10,6 +9,7 @@ use anyhow::{Context as _, bail};
 use super::chroot::furnish;
 use super::context::{Context, Done};
 use crate::config::buildinfo::parse_playbook;
+use crate::log::open_private_log;
 use crate::plan::boot::BootPlan;
 use crate::plan::preboot::{Hook, LOG, environment, plan};
 use crate::sys::process::{Exit, RootCommand};
@@ -69,14 +69,5 @@ pub fn run(ctx: &Context<'_>, boot: &BootPlan, hook: &Hook) -> anyhow::Result<Do
 
 /// Only root reads the log: a hook may say what it should not.
 fn open_log(sysroot: &Path) -> anyhow::Result<File> {
-    let path = resolve(sysroot, Path::new(LOG))?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    }
-    File::options()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("opening {}", path.display()))
+    open_private_log(&resolve(sysroot, Path::new(LOG))?)
 }

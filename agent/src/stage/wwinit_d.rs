@@ -4,8 +4,8 @@
 //! `PREFIX` set to it (they partition disks, for example), and carries what they leave
 //! in `/warewulf/run` over to the root. Unlike there, a script that fails has failed.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use super::context::{Context, Done};
 use super::disks::copy_tree;
 use super::overlay::Overlay;
+use crate::log::open_private_log;
 use crate::sys::process::{Exit, RootCommand};
 
 /// The stage's name.
@@ -55,7 +56,7 @@ pub fn run(ctx: &Context<'_>, overlay: &Overlay, scripts: &[String]) -> anyhow::
         .with_context(|| format!("creating {}", prefix.display()))?;
     overlay.unpack(&prefix)?;
     let log_path = ctx.layout.state().join("wwinit.d.log");
-    let log = open_log(&log_path)?;
+    let log = open_private_log(&log_path)?;
     for script in scripts {
         let command = RootCommand {
             root: PathBuf::from("/"),
@@ -101,16 +102,4 @@ fn environment(prefix: &Path) -> Vec<(String, String)> {
     [("PREFIX", prefix.as_str()), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec()
-}
-
-fn open_log(path: &Path) -> anyhow::Result<File> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    }
-    File::options()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("opening {}", path.display()))
 }

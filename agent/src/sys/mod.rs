@@ -15,6 +15,7 @@ pub mod process;
 pub mod root;
 pub mod route;
 pub mod socket;
+pub mod terminal;
 pub mod tree;
 mod uevent;
 

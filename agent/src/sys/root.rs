@@ -1,7 +1,9 @@
 //! Paths in a root that is not the running one, with symbolic links taken as a
 //! process in that root would take them.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path, PathBuf};
 
 /// Most symbolic links in one path. Source: `MAXSYMLINKS`, `linux/namei.h`.
@@ -47,6 +49,16 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
     Ok(root.join(inside))
 }
 
+/// [`resolve`], and what does not exist of it made as folders with mode 755.
+///
+/// # Errors
+/// Those of [`resolve`] and mkdir(2); `ENOTDIR` where something else than a folder is there.
+pub fn make_folder(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let place = resolve(root, path)?;
+    DirBuilder::new().recursive(true).mode(0o755).create(&place)?;
+    Ok(place)
+}
+
 /// The names and `..`s of a path, last first.
 fn components(path: &Path) -> Vec<PathBuf> {
     path.components()
@@ -78,6 +90,19 @@ mod tests {
         assert_eq!(resolved(root, "/usr/log/a"), Path::new("run/log/a"));
         assert_eq!(resolved(root, "/usr/up/passwd"), Path::new("etc/passwd"));
         assert_eq!(resolved(root, "../../usr/./sbin"), Path::new("usr/sbin"));
+    }
+
+    #[test]
+    fn folders_are_made_where_links_lead_and_not_over_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        std::fs::create_dir(root.join("real")).unwrap();
+        symlink("/real", root.join("link")).unwrap();
+        std::fs::write(root.join("file"), "").unwrap();
+        assert_eq!(make_folder(root, Path::new("/link/x/y")).unwrap(), root.join("real/x/y"));
+        assert!(root.join("real/x/y").is_dir());
+        assert!(make_folder(root, Path::new("/file/x")).is_err());
+        assert!(make_folder(root, Path::new("/file")).is_err());
     }
 
     #[test]

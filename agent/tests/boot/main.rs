@@ -414,3 +414,31 @@ fn every_warewulf_boots_a_node_with_the_arguments_that_it_writes() {
         assert!(served, "{version:?} served no {stage:?}");
     }
 }
+
+#[test]
+fn the_asset_tag_of_the_firmware_opens_the_server_and_is_told_to_nobody() {
+    let tag = "rack 7/ö&key";
+    let bench = Bench::with_site(
+        |_| (),
+        |mut site| {
+            site.nodes[0].asset_key = Some(tag.to_owned());
+            site
+        },
+    );
+    let dmi = bench.dir.path().join("sys/class/dmi/id");
+    fs::create_dir_all(&dmi).unwrap();
+    fs::write(dmi.join("chassis_asset_tag"), format!("{tag}\n")).unwrap();
+    fs::write(dmi.join("product_uuid"), "4c4c4544-0042-3510-8051-b4c04f4d3332\n").unwrap();
+    let (result, report) = bench.boot(&bench.recorder(), "");
+    assert_eq!(result, Ok(()));
+    let requests = bench.server.requests();
+    let uuid = Some("4c4c4544-0042-3510-8051-b4c04f4d3332");
+    assert!(requests.iter().all(|one| one.head.query("uuid") == uuid));
+    assert!(!serde_json::to_string(&report).unwrap().contains("key"));
+
+    fs::write(dmi.join("chassis_asset_tag"), "another key\n").unwrap();
+    let (result, report) = bench.boot(&bench.recorder(), "rsinit.deadline=2");
+    let error = result.unwrap_err();
+    assert!(error.contains("401") && error.contains("the asset key is not the node's"), "{error}");
+    assert!(!serde_json::to_string(&report).unwrap().contains("another"));
+}

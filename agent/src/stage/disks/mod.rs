@@ -15,7 +15,6 @@ mod inventory;
 mod moving;
 mod place;
 mod record;
-mod rooted;
 mod settings;
 mod settle;
 mod status;

@@ -12,10 +12,10 @@ use crate::layout::Layout;
 use crate::sys::Kernel;
 use crate::sys::attributes::{copy_attributes, sync_filesystem};
 use crate::sys::mount::Mount;
+use crate::sys::root::make_folder;
 
 use super::copy::{Copied, copy_tree, empty_folder};
 use super::inventory::{device_node, read_mounts};
-use super::rooted::make_folder;
 
 /// Mounts a volume below the new root. One that is there already is left.
 pub(super) fn mount_volume(
@@ -25,8 +25,8 @@ pub(super) fn mount_volume(
     target: &str,
     options: &[String],
 ) -> anyhow::Result<()> {
-    let folder =
-        make_folder(&layout.sysroot, target).with_context(|| format!("making {target}"))?;
+    let folder = make_folder(&layout.sysroot, Path::new(target))
+        .with_context(|| format!("making {target}"))?;
     let node = device_node(layout, device);
     let is_there = read_mounts(layout).iter().any(|(number, place)| {
         Path::new(place) == folder
@@ -80,8 +80,10 @@ pub(super) fn move_folder(
     from: &str,
     to: &str,
 ) -> anyhow::Result<Copied> {
-    let source = make_folder(&layout.sysroot, from).with_context(|| format!("finding {from}"))?;
-    let target = make_folder(&layout.sysroot, to).with_context(|| format!("making {to}"))?;
+    let source =
+        make_folder(&layout.sysroot, Path::new(from)).with_context(|| format!("finding {from}"))?;
+    let target =
+        make_folder(&layout.sysroot, Path::new(to)).with_context(|| format!("making {to}"))?;
     let old = source.symlink_metadata().with_context(|| format!("looking at {from}"))?;
     let new = target.symlink_metadata().with_context(|| format!("looking at {to}"))?;
     if (old.dev(), old.ino()) == (new.dev(), new.ino()) {
@@ -102,7 +104,8 @@ pub(super) fn move_folder(
 
 /// Makes the folder of the file-system cache, for root alone.
 pub(super) fn make_fscache(layout: &Layout, path: &str) -> anyhow::Result<()> {
-    let folder = make_folder(&layout.sysroot, path).with_context(|| format!("making {path}"))?;
+    let folder =
+        make_folder(&layout.sysroot, Path::new(path)).with_context(|| format!("making {path}"))?;
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))
         .with_context(|| format!("setting mode of {path}"))
 }

@@ -92,7 +92,9 @@ pub fn run_and_tell<T: Send>(
             if progress.failed.load(Ordering::Relaxed) || policy.stop.is_raised() {
                 inner.stop.raise();
             }
-            if told.elapsed() >= TELL {
+            // While the server does not answer, the retries tell of it.
+            let has_begun = progress.fetched.load(Ordering::Relaxed) > 0;
+            if has_begun && told.elapsed() >= TELL {
                 let line = progress.line(before, told.elapsed());
                 (told, before) = (Instant::now(), progress.fetched.load(Ordering::Relaxed));
                 say.lock().unwrap_or_else(PoisonError::into_inner)(line);
