@@ -27,6 +27,8 @@ pub fn run(workshop: &Workshop, scratch: &Path, keep: bool) -> Result<bool> {
     let mut node = Node::full(Stand { cluster: &cluster, place: 0, folder: &folder })?;
     furnish(&mut node)?;
     node.live = true;
+    // The kernel's own chatter would drown the boot.
+    node.argue("loglevel", "4");
     node.ask_command(&["systemctl", "is-system-running", "--wait"]);
     if keep {
         node.question.then = Then::Stay;
@@ -49,7 +51,7 @@ pub fn run(workshop: &Workshop, scratch: &Path, keep: bool) -> Result<bool> {
     if up {
         println!("The whole console is in {}.", kept.display());
         println!(
-            "To log in, run `make harness && target/release/test-vm demo --keep`: root, password {ROOT_PASSWORD}."
+            "To log in, run `make harness && target/harness/test-vm demo --keep`: root, password {ROOT_PASSWORD}."
         );
         println!(
             "Then look at /run/rsinit/report.json, /mkdisk.log, /var/log/dracut-preboot.log and mdadm --detail /dev/md*."
