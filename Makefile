@@ -7,13 +7,14 @@ HARNESS  := target/harness/test-vm
 PREFIX   := /usr
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help setup build check harness test test-vm demo install clean
+.PHONY: help setup build check harness test test-vm demo bench install clean
 
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
 	@echo 'make test      everything: make check, then the boot tests in QEMU'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
 	@echo 'make build     the static binary: $(BINARY)'
+	@echo 'make bench     fetch and unpack against curl | gzip | cpio, on a real image'
 	@echo 'make install   binary and dracut module, below DESTDIR'
 
 setup:
@@ -38,6 +39,11 @@ test-vm: harness
 
 demo: harness
 	$(HARNESS) demo
+
+bench: build
+	test-vm/setup.sh test-vm/packages-bench.txt
+	cargo build --release --locked --target $(TARGET) -p test-vm --bin bench
+	target/$(TARGET)/release/bench
 
 install:
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/rsinit

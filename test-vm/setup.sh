@@ -1,11 +1,12 @@
 #!/bin/sh
 # Makes a fresh Debian 12 ready to build and test rsinit; asks nothing, and does
-# nothing where everything is there. Debian packages need root.
+# nothing where everything is there. Debian packages need root. Further lists of
+# packages may be given as arguments.
 set -eu
 cd "$(dirname "$0")/.."
 
 missing=
-for package in $(sed 's/#.*//' test-vm/packages.txt); do
+for package in $(cat test-vm/packages.txt "$@" | sed 's/#.*//'); do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
         missing="$missing $package"
 done

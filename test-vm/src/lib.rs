@@ -6,6 +6,7 @@
 //! boots one machine, [`cases`] say what is tried and what must come of it.
 
 pub mod artifacts;
+pub mod bench;
 pub mod cases;
 pub mod cluster;
 pub mod console;

@@ -1,7 +1,7 @@
 //! An archive becomes a tree of files under a root.
 //!
-//! Two threads: one reads the source and inflates, one parses and writes; a few blocks of memory
-//! go round between them. Run by root, the tree equals the archive in every respect; run by
+//! Three threads, as inflating alone takes most of the time: one reads the source, one inflates,
+//! one parses and writes; a few blocks of memory go round between each two. Run by root, the tree equals the archive in every respect; run by
 //! anybody else, owners are not set and devices are left out with a warning.
 
 mod explain;
@@ -9,24 +9,31 @@ mod links;
 mod pipe;
 mod place;
 
-use std::io::{BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::thread::{self, ScopedJoinHandle};
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use anyhow::{Context as _, anyhow};
 
-use crate::format::{compression, cpio};
+use crate::format::compression::{self, Form};
+use crate::format::cpio;
 use crate::stage::progress::Progress;
-use crate::sys::tree::{Tree, clear_umask_of_this_thread};
+use crate::sys::tree::{HugePages, Tree, clear_umask_of_this_thread};
 use explain::shown;
 use pipe::{Drain, Feed, Gone};
 use place::Placer;
 
 pub use crate::format::archive::find_files;
 
-/// Compressed bytes read at a time.
-const INPUT: usize = 128 << 10;
+/// First bytes of the source: they tell its form, or what it is instead.
+const START: usize = 16;
+
+/// Bytes of the source that are handed over at a time.
+const SOURCE_BLOCK: usize = 64 << 10;
+
+/// Inflated bytes that are handed over at a time: most files are written in one piece.
+const ARCHIVE_BLOCK: usize = 256 << 10;
 
 /// Most warnings that are kept.
 const WARNINGS: usize = 100;
@@ -49,29 +56,61 @@ pub struct Unpacked {
 /// holds part of the archive.
 pub fn unpack(
     root: &Path,
-    source: impl Read + Send,
+    mut source: impl Read + Send,
     progress: &Progress,
 ) -> anyhow::Result<Unpacked> {
-    let tree = || Tree::open(root).with_context(|| format!("opening {}", root.display()));
-    let (feed, drain) = pipe::pipe();
+    let mut start = [0; START];
+    let got = pipe::fill(&mut source, &mut start)?;
+    let start = start.get(..got).unwrap_or_default();
+    let form = compression::sniff(start)?;
+    let block = if form == Form::Raw { ARCHIVE_BLOCK } else { SOURCE_BLOCK };
+    let (feed, drain) = pipe::pipe(block);
+    let mut source = start.chain(source);
     thread::scope(|scope| {
-        let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
-        let inflating = spawn("inflate").spawn_scoped(scope, move || inflate(source, feed))?;
-        let writing = spawn("unpack").spawn_scoped(scope, move || {
-            let written = clear_umask_of_this_thread()
-                .context("clearing the umask")
-                .and_then(|()| write(Placer::new(tree()?), drain, progress));
+        let reading =
+            named("read").spawn_scoped(scope, move || anyhow::Ok(feed.fill_from(&mut source)?))?;
+        first_cause_of(reading, unpack_form(scope, form, drain, root, progress))
+    })
+}
+
+/// What comes after the source: a raw archive goes straight to the writing thread.
+fn unpack_form<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    form: Form,
+    source: Drain,
+    root: &'scope Path,
+    progress: &'scope Progress,
+) -> anyhow::Result<Unpacked> {
+    let write = |archive| {
+        named("unpack").spawn_scoped(scope, move || {
+            let written = write_below(root, archive, progress);
             progress.failed.store(written.is_err(), Ordering::Relaxed);
             written
-        })?;
-        let written = join(writing);
-        match (join(inflating), written) {
-            (Ok(()), written) => written,
-            // Whichever side stopped first knows why: the other only saw it gone.
-            (Err(_), Err(written)) if !is_gone(&written) => Err(written),
-            (Err(inflated), _) => Err(inflated),
-        }
-    })
+        })
+    };
+    if form == Form::Raw {
+        return join(write(source)?);
+    }
+    let (feed, archive) = pipe::pipe(ARCHIVE_BLOCK);
+    let inflating = named("inflate").spawn_scoped(scope, move || inflate(source, feed))?;
+    let written = join(write(archive)?);
+    first_cause_of(inflating, written)
+}
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
+}
+
+/// The result of what `feeding` fed. Whichever stopped first knows why: the other only saw it gone.
+fn first_cause_of<T>(
+    feeding: ScopedJoinHandle<'_, anyhow::Result<()>>,
+    fed: anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    match (join(feeding), fed) {
+        (Ok(()), fed) => fed,
+        (Err(_), Err(fed)) if !is_gone(&fed) => Err(fed),
+        (Err(feeding), _) => Err(feeding),
+    }
 }
 
 /// A thread's result; its panic is an error like any other.
@@ -87,25 +126,34 @@ fn join<T>(thread: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T>
     })
 }
 
-/// Whether the archive could not be read on because the inflating thread had stopped.
+/// Whether nothing more could be read because the thread that feeds this one had stopped.
 fn is_gone(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| match cause.downcast_ref() {
-        Some(cpio::Error::Source(source)) => {
-            source.get_ref().is_some_and(|inner| inner.is::<Gone>())
-        }
-        _ => false,
+    error.chain().any(|cause| {
+        let source = match cause.downcast_ref() {
+            Some(cpio::Error::Source(source)) => Some(source),
+            _ => cause.downcast_ref::<io::Error>(),
+        };
+        source.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Gone>())
     })
 }
 
-/// Reads and inflates the source to its end, where gzip's CRC and length are compared.
-fn inflate(source: impl Read + Send, feed: Feed) -> anyhow::Result<()> {
-    let source = BufReader::with_capacity(INPUT, source);
+/// Inflates the source to its end, where gzip's CRC and length are compared.
+fn inflate(source: Drain, feed: Feed) -> anyhow::Result<()> {
     let mut archive = compression::open(source).map_err(|error| match error {
         // The source's own error, as when it breaks later.
         compression::Error::Source(error) => anyhow::Error::new(error),
         other => anyhow::Error::new(other),
     })?;
     Ok(feed.fill_from(&mut archive)?)
+}
+
+/// Writes the archive below `root`, by the calling thread and with no umask.
+fn write_below(root: &Path, archive: Drain, progress: &Progress) -> anyhow::Result<Unpacked> {
+    clear_umask_of_this_thread().context("clearing the umask")?;
+    let tree = Tree::open(root).with_context(|| format!("opening {}", root.display()))?;
+    // Only a matter of speed: without the right, or the kernel's help, it goes on.
+    let _huge = HugePages::turn_on(root, &tree);
+    write(Placer::new(tree), archive, progress)
 }
 
 /// Parses and writes what comes.

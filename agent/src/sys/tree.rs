@@ -7,6 +7,7 @@
 
 mod dir;
 mod empty;
+mod huge;
 
 use std::collections::HashMap;
 use std::io;
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 
 pub use dir::{Dir, Node, Space, Status, finish_file};
 pub use empty::empty;
+pub use huge::HugePages;
 
 /// Links that one path may lead through. Source: `MAXSYMLINKS`, `linux/namei.h`.
 const LINK_LIMIT: u32 = 40;

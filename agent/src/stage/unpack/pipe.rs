@@ -1,12 +1,9 @@
-//! Blocks of bytes handed from the thread that inflates to the one that writes, and back empty.
+//! Blocks of bytes handed from one thread to the next, and back empty.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-/// Bytes of a block. Large enough that a hand-over costs nothing, small enough for the cache.
-const BLOCK: usize = 256 << 10;
-
-/// Blocks on their way at most; with those in work this bounds the memory to about 2 MiB.
+/// Blocks on their way at most; with those in work this bounds the memory to eight blocks.
 const DEPTH: usize = 6;
 
 /// The other end is gone: its own error says why.
@@ -21,6 +18,8 @@ enum Message {
 
 /// The end that fills blocks.
 pub struct Feed {
+    /// Bytes of a block.
+    size: usize,
     full: SyncSender<Message>,
     empty: Receiver<Vec<u8>>,
 }
@@ -34,12 +33,13 @@ pub struct Drain {
     ended: bool,
 }
 
-/// A pipe of a few blocks.
-pub fn pipe() -> (Feed, Drain) {
+/// A pipe of a few blocks of `size` bytes. A block goes on its way when it is full: so large that a
+/// hand-over costs nothing, and so small that a slow source does not keep the other end waiting.
+pub fn pipe(size: usize) -> (Feed, Drain) {
     let (full_in, full_out) = sync_channel(DEPTH);
     let (empty_in, empty_out) = channel();
     let drain = Drain { full: full_out, empty: empty_in, block: Vec::new(), used: 0, ended: false };
-    (Feed { full: full_in, empty: empty_out }, drain)
+    (Feed { size, full: full_in, empty: empty_out }, drain)
 }
 
 impl Feed {
@@ -50,14 +50,14 @@ impl Feed {
     pub fn fill_from(&self, source: &mut dyn Read) -> io::Result<()> {
         loop {
             let mut block = self.empty.try_recv().unwrap_or_default();
-            block.resize(BLOCK, 0);
+            block.resize(self.size, 0);
             let filled = fill(source, &mut block);
             let got = *filled.as_ref().unwrap_or(&0);
             if got > 0 {
                 block.truncate(got);
                 self.send(Message::Block(block))?;
             }
-            if filled? < BLOCK {
+            if filled? < self.size {
                 return self.send(Message::End);
             }
         }
@@ -69,7 +69,10 @@ impl Feed {
 }
 
 /// Fills `block` as far as `source` goes.
-fn fill(source: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
+///
+/// # Errors
+/// `source` fails.
+pub fn fill(source: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match source.read(rest) {
@@ -119,7 +122,7 @@ mod tests {
     #[test]
     fn all_bytes_come_through_in_order() {
         let bytes: Vec<u8> = (0..3_000_001u32).map(|n| n.to_le_bytes()[0] ^ 7).collect();
-        let (feed, mut drain) = pipe();
+        let (feed, mut drain) = pipe(256 << 10);
         let sent = bytes.clone();
         let thread = std::thread::spawn(move || feed.fill_from(&mut &sent[..]));
         let mut got = Vec::new();
@@ -136,7 +139,7 @@ mod tests {
                 Err(io::Error::other("broken"))
             }
         }
-        let (feed, mut drain) = pipe();
+        let (feed, mut drain) = pipe(256 << 10);
         let error = feed.fill_from(&mut (&b"abc"[..]).chain(Broken)).unwrap_err();
         assert_eq!(error.to_string(), "broken");
         drop(feed);
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn filling_stops_when_nobody_reads() {
-        let (feed, drain) = pipe();
+        let (feed, drain) = pipe(256 << 10);
         drop(drain);
         assert!(feed.fill_from(&mut io::repeat(1)).unwrap_err().get_ref().unwrap().is::<Gone>());
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -57,6 +57,10 @@ impl Dir {
     pub(super) fn open_root(path: &Path) -> io::Result<Self> {
         let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
         Ok(Self::new(fs::open(path, flags, Mode::empty())?, None)?)
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     pub(super) fn open_in(parent: &Rc<Self>, name: &[u8]) -> rustix::io::Result<Self> {
