@@ -87,27 +87,7 @@ impl Client {
         let response = request.call().map_err(|error| self.cause(error))?;
         let (head, body) = response.into_parts();
         let modified = text(&head.headers, header::LAST_MODIFIED);
-        let length = length(&head.headers)?;
-        let (total, offset) = match head.status.as_u16() {
-            200 => (length, 0),
-            206 => {
-                let range = text(&head.headers, header::CONTENT_RANGE).unwrap_or_default();
-                let Some((from, last, total)) = parse_content_range(&range) else {
-                    return Err(Cause::Protocol(format!("206 with Content-Range \"{range}\"")));
-                };
-                if length.is_some_and(|length| Some(length) != (last + 1).checked_sub(from)) {
-                    return Err(Cause::Protocol(
-                        "206 with a length that is not its range's".into(),
-                    ));
-                }
-                (Some(total), from)
-            }
-            code => return Err(Cause::Status { code, meaning: None }),
-        };
-        if length.is_none() && !is_chunked(&head.headers) {
-            let what = "the answer has neither a Content-Length nor chunks: its end cannot be told";
-            return Err(Cause::Protocol(what.to_owned()));
-        }
+        let Framing { total, offset } = read_framing(head.status.as_u16(), &head.headers)?;
         Ok(Answer { total, offset, modified, body: body.into_reader() })
     }
 
@@ -169,6 +149,43 @@ fn io_cause(error: io::Error) -> Cause {
         Ok(NoConnection(error)) => Cause::Connect(error),
         Err(error) => Cause::Broken(error),
     }
+}
+
+/// Which part of a file a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// The whole length of the file in bytes, where the server says it.
+    pub total: Option<u64>,
+    /// Offset of the first byte of the body.
+    pub offset: u64,
+}
+
+/// Reads from the head of an answer which part of the file its body is.
+///
+/// # Errors
+/// Another status than 200 and 206, lengths that contradict each other, or a body
+/// whose end cannot be told.
+pub fn read_framing(status: u16, headers: &HeaderMap) -> Result<Framing, Cause> {
+    let length = length(headers)?;
+    let framing = match status {
+        200 => Framing { total: length, offset: 0 },
+        206 => {
+            let range = text(headers, header::CONTENT_RANGE).unwrap_or_default();
+            let Some((from, last, total)) = parse_content_range(&range) else {
+                return Err(Cause::Protocol(format!("206 with Content-Range \"{range}\"")));
+            };
+            if length.is_some_and(|length| Some(length) != (last + 1).checked_sub(from)) {
+                return Err(Cause::Protocol("206 with a length that is not its range's".into()));
+            }
+            Framing { total: Some(total), offset: from }
+        }
+        code => return Err(Cause::Status { code, meaning: None }),
+    };
+    if length.is_none() && !is_chunked(headers) {
+        let what = "the answer has neither a Content-Length nor chunks: its end cannot be told";
+        return Err(Cause::Protocol(what.to_owned()));
+    }
+    Ok(framing)
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
