@@ -16,9 +16,8 @@ fuzz_target!(|line: &str| {
         assert!(!complaint.to_string().is_empty());
         // A brake that cannot be read is pulled, whatever else the line says after it.
         let last = words(line).filter(|word| word.name == "rsinit.disk").last();
-        let known = last.is_some_and(|last| {
-            matches!(last.value, Some("auto" | "off" | "plan" | "keep"))
-        });
+        let known =
+            last.is_some_and(|last| matches!(last.value, Some("auto" | "off" | "plan" | "keep")));
         assert!(complaint.name != "rsinit.disk" || known || params.disk == Brake::Off);
     }
     let _ = (params.claims_root(), boot::plan_failure(&params));

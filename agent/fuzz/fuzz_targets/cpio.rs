@@ -21,7 +21,8 @@ fuzz_target!(|bytes: &[u8]| {
         let all = |plain: Box<dyn Read + Send + '_>| {
             let mut all = Vec::new();
             let result = plain.take(1 << 16).read_to_end(&mut all);
-            (result.is_ok(), all)
+            // Of damaged data, more or fewer bytes may have come before the error.
+            result.is_ok().then_some(all)
         };
         assert_eq!(all(fast), all(slow));
     }

@@ -19,7 +19,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     address(text);
     // What an address carries in confidence is never shown, whatever stands beside it.
-    for url in [format!("http://user:T0PSECRET@{text}"), format!("http://h/p?{text}&assetkey=T0PSECRET")] {
+    for url in
+        [format!("http://user:T0PSECRET@{text}"), format!("http://h/p?{text}&assetkey=T0PSECRET")]
+    {
         let shown = redacted(&url);
         assert!(!shown.contains("T0PSECRET") || text.contains("T0PSECRET"), "{shown}");
     }
@@ -46,9 +48,13 @@ fn read_head(bytes: &[u8]) {
         if let Some(length) = headers.get("content-length") {
             let length = length.to_str().expect("a length is text").trim();
             assert!(length.bytes().all(|byte| byte.is_ascii_digit()), "{length:?}");
-            assert!(headers.get_all("content-length").iter().all(|other| {
-                other.to_str().is_ok_and(|other| other.trim() == length)
-            }), "two lengths");
+            assert!(
+                headers
+                    .get_all("content-length")
+                    .iter()
+                    .all(|other| { other.to_str().is_ok_and(|other| other.trim() == length) }),
+                "two lengths"
+            );
         }
     }
 }

@@ -40,7 +40,8 @@ fn look(windows: Windows<'_>) -> Contents {
 fn superblock(bytes: &[u8]) {
     let _ = md::decode(bytes).map(|found| found.slot());
     let mut bytes = bytes.to_vec();
-    let Some(roles) = bytes.get(220..222).map(|two| usize::from(u16::from_le_bytes([two[0], two[1]])))
+    let Some(roles) =
+        bytes.get(220..222).map(|two| usize::from(u16::from_le_bytes([two[0], two[1]])))
     else {
         return;
     };
@@ -59,9 +60,12 @@ fn superblock(bytes: &[u8]) {
 
 fn geometry(size_bytes: u64, bytes: &[u8]) {
     let mut sizes = vec![size_bytes];
-    sizes.extend(bytes.chunks_exact(8).take(3).map(|size| {
-        u64::from_le_bytes(size.try_into().expect("eight bytes"))
-    }));
+    sizes.extend(
+        bytes
+            .chunks_exact(8)
+            .take(3)
+            .map(|size| u64::from_le_bytes(size.try_into().expect("eight bytes"))),
+    );
     for (is_striped, has_bitmap) in [(true, false), (false, true), (false, false)] {
         if let Ok(geometry) = plan_geometry(is_striped, has_bitmap, &sizes) {
             let sectors = geometry.data_offset_sectors + geometry.data_size_sectors;

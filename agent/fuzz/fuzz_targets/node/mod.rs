@@ -28,6 +28,11 @@ pub fn used() -> Inventory {
     inventory
 }
 
+/// Whether the disk belongs to an array of ours that nothing was ever stored on.
+pub fn is_unfinished(disk: &Disk) -> bool {
+    disk.inner.as_ref().is_some_and(|inner| inner.formatting().is_some())
+}
+
 fn disk(slot: u32) -> Disk {
     Disk {
         name: format!("nvme{slot}n1"),

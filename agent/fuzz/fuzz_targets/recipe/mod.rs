@@ -49,7 +49,11 @@ fn target(content: u8, outside: &Path) -> String {
     match content >> 6 {
         0 => format!("{}/{}", part(content), part(content >> 3)),
         1 => format!("{}outside/{}", "../".repeat(usize::from(content & 7)), part(content >> 3)),
-        2 => format!("{}/{}", outside.display(), ["", "folder", "file", ".."][usize::from(content & 3)]),
+        2 => format!(
+            "{}/{}",
+            outside.display(),
+            ["", "folder", "file", ".."][usize::from(content & 3)]
+        ),
         _ => format!("/{}", part(content)),
     }
 }
