@@ -7,12 +7,13 @@ HARNESS  := target/harness/test-vm
 PREFIX   := /usr
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help setup build check harness test test-vm demo bench install clean
+.PHONY: help setup build check fuzz harness test test-vm demo bench install clean
 
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
 	@echo 'make test      everything: make check, then the boot tests in QEMU'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
+	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
 	@echo 'make build     the static binary: $(BINARY)'
 	@echo 'make bench     fetch and unpack against curl | gzip | cpio, on a real image'
 	@echo 'make install   binary and dracut module, below DESTDIR'
@@ -27,6 +28,11 @@ check: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked
+
+# Two targets at a time: four minutes for all, and a first build.
+FUZZ_SECONDS ?= 60
+fuzz: setup
+	FUZZ_SECONDS=$(FUZZ_SECONDS) agent/fuzz/run.sh
 
 harness: build
 	cargo build --release --locked --target $(TARGET) -p test-vm --bin witness

@@ -89,9 +89,14 @@ fn parse_authority(uri: &str, tls: bool, authority: &str) -> Result<Server, UriE
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or_else(|| UriError::Host(uri.to_owned()))?;
         host.parse::<std::net::Ipv6Addr>().map_err(|_| UriError::Host(uri.to_owned()))?;
-        (host, after.strip_prefix(':'))
+        match after.strip_prefix(':') {
+            None if !after.is_empty() => return Err(UriError::Host(uri.to_owned())),
+            port => (host, port),
+        }
     } else {
         match authority.rsplit_once(':') {
+            // An IPv6 address without brackets could be read in two ways.
+            Some((host, _)) if host.contains(':') => return Err(UriError::Host(uri.to_owned())),
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
         }
@@ -170,6 +175,9 @@ mod tests {
             ("http://h h/", "names no host"),
             ("http://[fd00::1", "names no host"),
             ("http://[h]/", "names no host"),
+            ("http://[fd00::1]9873/", "names no host"),
+            ("http://fd00::1/", "names no host"),
+            ("http://head:9:873/", "names no host"),
             ("http://u@h/", "names no host"),
             ("http://h:0", "port"),
             ("http://h:65536", "port"),

@@ -18,7 +18,8 @@ pub enum Program {
 /// Tells from the first [`HEAD`] bytes of a file (or all of a shorter one).
 pub fn read_program(head: &[u8]) -> Program {
     if let Some(line) = head.strip_prefix(b"#!") {
-        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        // The kernel ends the line at a NUL too.
+        let line = line.split(|byte| matches!(byte, b'\n' | 0)).next().unwrap_or_default();
         let text = String::from_utf8_lossy(line);
         return match text.split_whitespace().next() {
             Some(interpreter) => Program::Interpreted(interpreter.to_owned()),
@@ -80,6 +81,8 @@ mod tests {
         assert_eq!(read_program(b"#!/bin/sh\n"), sh);
         assert_eq!(read_program(b"#! /bin/sh -e"), sh);
         assert_eq!(read_program(b"#!\n"), Program::Unknown);
+        assert_eq!(read_program(b"#!/bin/sh\0junk\n"), sh);
+        assert_eq!(read_program(b"#!\0/bin/sh\n"), Program::Unknown);
     }
 
     #[test]

@@ -87,27 +87,7 @@ impl Client {
         let response = request.call().map_err(|error| self.cause(error))?;
         let (head, body) = response.into_parts();
         let modified = text(&head.headers, header::LAST_MODIFIED);
-        let length = length(&head.headers)?;
-        let (total, offset) = match head.status.as_u16() {
-            200 => (length, 0),
-            206 => {
-                let range = text(&head.headers, header::CONTENT_RANGE).unwrap_or_default();
-                let Some((from, last, total)) = parse_content_range(&range) else {
-                    return Err(Cause::Protocol(format!("206 with Content-Range \"{range}\"")));
-                };
-                if length.is_some_and(|length| Some(length) != (last + 1).checked_sub(from)) {
-                    return Err(Cause::Protocol(
-                        "206 with a length that is not its range's".into(),
-                    ));
-                }
-                (Some(total), from)
-            }
-            code => return Err(Cause::Status { code, meaning: None }),
-        };
-        if length.is_none() && !is_chunked(&head.headers) {
-            let what = "the answer has neither a Content-Length nor chunks: its end cannot be told";
-            return Err(Cause::Protocol(what.to_owned()));
-        }
+        let Framing { total, offset } = read_framing(head.status.as_u16(), &head.headers)?;
         Ok(Answer { total, offset, modified, body: body.into_reader() })
     }
 
@@ -171,6 +151,43 @@ fn io_cause(error: io::Error) -> Cause {
     }
 }
 
+/// Which part of a file a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// The whole length of the file in bytes, where the server says it.
+    pub total: Option<u64>,
+    /// Offset of the first byte of the body.
+    pub offset: u64,
+}
+
+/// Reads from the head of an answer which part of the file its body is.
+///
+/// # Errors
+/// Another status than 200 and 206, lengths that contradict each other, or a body
+/// whose end cannot be told.
+pub fn read_framing(status: u16, headers: &HeaderMap) -> Result<Framing, Cause> {
+    let length = length(headers)?;
+    let framing = match status {
+        200 => Framing { total: length, offset: 0 },
+        206 => {
+            let range = text(headers, header::CONTENT_RANGE).unwrap_or_default();
+            let Some((from, last, total)) = parse_content_range(&range) else {
+                return Err(Cause::Protocol(format!("206 with Content-Range \"{range}\"")));
+            };
+            if length.is_some_and(|length| Some(length) != (last + 1).checked_sub(from)) {
+                return Err(Cause::Protocol("206 with a length that is not its range's".into()));
+            }
+            Framing { total: Some(total), offset: from }
+        }
+        code => return Err(Cause::Status { code, meaning: None }),
+    };
+    if length.is_none() && !is_chunked(headers) {
+        let what = "the answer has neither a Content-Length nor chunks: its end cannot be told";
+        return Err(Cause::Protocol(what.to_owned()));
+    }
+    Ok(framing)
+}
+
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
@@ -181,19 +198,29 @@ fn is_chunked(headers: &HeaderMap) -> bool {
 }
 
 fn length(headers: &HeaderMap) -> Result<Option<u64>, Cause> {
-    let Some(value) = text(headers, header::CONTENT_LENGTH) else { return Ok(None) };
-    let wrong = || Cause::Protocol(format!("Content-Length \"{value}\" is not a number"));
-    value.trim().parse().map(Some).map_err(|_| wrong())
+    let mut found = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        let number = value.to_str().ok().and_then(|text| number(text.trim()));
+        let length = number
+            .ok_or_else(|| Cause::Protocol(format!("Content-Length {value:?} is not a number")))?;
+        if found.is_some_and(|other| other != length) {
+            return Err(Cause::Protocol("two Content-Lengths that are not equal".to_owned()));
+        }
+        found = Some(length);
+    }
+    Ok(found)
+}
+
+/// Digits alone: `parse` would take a sign too.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
 }
 
 /// `bytes 5-9/10`: first, last, total. A total of `*` is no use for going on.
 pub fn parse_content_range(value: &str) -> Option<(u64, u64, u64)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let number = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if digits { text.parse::<u64>().ok() } else { None }
-    };
     let (first, last, total) = (number(first)?, number(last)?, number(total)?);
     (first <= last && last < total).then_some((first, last, total))
 }
@@ -219,5 +246,41 @@ mod tests {
         ] {
             assert_eq!(parse_content_range(bad), None, "{bad}");
         }
+    }
+
+    fn framing(status: u16, headers: &[(header::HeaderName, &'static str)]) -> Option<Framing> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, header::HeaderValue::from_static(value));
+        }
+        read_framing(status, &map).ok()
+    }
+
+    #[test]
+    fn a_body_has_one_length_or_chunks() {
+        const LENGTH: header::HeaderName = header::CONTENT_LENGTH;
+        let whole = |total| Some(Framing { total, offset: 0 });
+        assert_eq!(framing(200, &[(LENGTH, "5")]), whole(Some(5)));
+        assert_eq!(framing(200, &[(LENGTH, "5"), (LENGTH, "5")]), whole(Some(5)));
+        assert_eq!(framing(200, &[(header::TRANSFER_ENCODING, "chunked")]), whole(None));
+        assert_eq!(framing(200, &[]), None);
+        assert_eq!(framing(404, &[(LENGTH, "5")]), None);
+        assert_eq!(framing(200, &[(LENGTH, "5"), (LENGTH, "6")]), None);
+        for wrong in ["", "+5", "-5", "5,5", "0x5", "18446744073709551616"] {
+            assert_eq!(framing(200, &[(LENGTH, wrong)]), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_as_long_as_its_range_says() {
+        let part = |length| {
+            framing(
+                206,
+                &[(header::CONTENT_LENGTH, length), (header::CONTENT_RANGE, "bytes 5-9/10")],
+            )
+        };
+        assert_eq!(part("5"), Some(Framing { total: Some(10), offset: 5 }));
+        assert_eq!(part("10"), None);
+        assert_eq!(framing(206, &[(header::CONTENT_LENGTH, "5")]), None);
     }
 }

@@ -43,7 +43,7 @@ pub fn parse_size(text: &str, memory: Memory) -> Option<u64> {
         "m" | "M" => 20,
         "g" | "G" => 30,
         "t" | "T" => 40,
-        "%" => return Some(memory.total / 100 * number),
+        "%" => return (memory.total / 100).checked_mul(number),
         _ => return None,
     };
     number.checked_mul(1 << shift)
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(read("4096"), Some(4096));
         assert_eq!(read("8g"), Some(8 * GIB));
         assert_eq!(read("60%"), Some(60 * GIB));
-        for text in ["", "g", "8gb", "8 g", "-1", "99999999999t"] {
+        for text in ["", "g", "8gb", "8 g", "-1", "99999999999t", "99999999999999999%"] {
             assert_eq!(read(text), None, "{text}");
         }
         assert!(check_size(9 * GIB, 8 * GIB, memory).is_err());
