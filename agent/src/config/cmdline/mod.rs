@@ -4,8 +4,10 @@
 //! the kernel's `Documentation/admin-guide/kernel-parameters.rst`, and Warewulf's
 //! iPXE and GRUB templates for the `wwinit.*` forms.
 
+mod choices;
 mod params;
 mod words;
 
-pub use params::{Brake, Complaint, Compress, Layout, OnFail, Params, PrebootOnFail, PrebootParam};
+pub use choices::{Brake, Compress, Layout, OnFail, PrebootOnFail, PrebootParam};
+pub use params::{Complaint, Params};
 pub use words::{Word, words};
