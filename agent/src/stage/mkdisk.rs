@@ -12,7 +12,7 @@ use crate::log;
 use crate::plan::boot::BootPlan;
 
 /// The stage's name.
-const NAME: &str = "disks";
+pub const NAME: &str = "disks";
 
 /// The settings, in the overlay or the image.
 const CONF: &str = "etc/mkdisk/mkdisk.conf";

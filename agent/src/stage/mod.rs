@@ -25,6 +25,7 @@ pub mod unpack;
 pub mod wwinit_d;
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -60,9 +61,9 @@ pub fn run(kernel: &dyn Kernel, layout: &Layout, cmdline: &str) -> anyhow::Resul
     let (over, when_over) = channel();
     let result = thread::scope(|scope| {
         scope.spawn(move || failure::watch(kernel, failure, limit + GRACE, &when_over));
-        let result = boot(&ctx, &params, &complaints);
+        let result = catch_unwind(AssertUnwindSafe(|| boot(&ctx, &params, &complaints)));
         drop(over);
-        result
+        result.unwrap_or_else(|panic| Err(anyhow!("panicked: {}", context::panic_text(&*panic))))
     });
     if result.is_err() {
         root::discard(&ctx);
@@ -89,12 +90,12 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
     let reached = ctx.step(network::NAME, &format!("waiting for a route to {server}"), || {
         network::wait(ctx, server, &plan.mac)
     })?;
-    let source = Source::named(ctx, &plan, &reached.mac)?;
+    let source = Source::named(ctx, &plan, &reached.mac).context("arguments")?;
 
     let system = ctx.step("system-overlay", &format!("fetching from {server}"), || {
         overlay::fetch(ctx, &source, What::System)
     })?;
-    let scripts = wwinit_d::scripts(&system)?;
+    let scripts = wwinit_d::scripts(&system).context(wwinit_d::NAME)?;
     if !scripts.is_empty() {
         let what = format!("running {} scripts of the system overlay", scripts.len());
         ctx.step(wwinit_d::NAME, &what, || wwinit_d::run(ctx, &system, &scripts))?;
@@ -106,7 +107,7 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
     })?;
 
     // The disks are made ready beside the image, where the overlay says how.
-    let early = mkdisk::in_overlay(&system)?;
+    let early = mkdisk::in_overlay(&system).context(mkdisk::NAME)?;
     let (image, disks) = thread::scope(|scope| {
         let disks = early.as_ref().map(|from| scope.spawn(|| mkdisk::prepare(ctx, &plan, from)));
         let image = ctx.step(image::NAME, &format!("fetching from {server}"), || {
@@ -116,14 +117,16 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
     });
     image?;
     ctx.step("system-overlay", "unpacking over the image", || {
-        overlay::apply(ctx, "system-overlay", &system)
+        let applied = overlay::apply(ctx, "system-overlay", &system)?;
+        wwinit_d::carry_over(ctx)?;
+        Ok(applied)
     })?;
     let disks = match disks {
         Some(prepared) => prepared.map_err(|panic| anyhow!(context::panic_text(&*panic)))?,
         None => mkdisk::prepare(ctx, &plan, &disks::read_sources(&ctx.layout.sysroot)),
     };
 
-    let source = source.for_runtime(&system, server)?;
+    let source = source.for_runtime(&system, server).context("runtime-overlay")?;
     let what = format!("fetching from {}", source.provision.base);
     let runtime =
         ctx.step("runtime-overlay", &what, || overlay::fetch(ctx, &source, What::Runtime))?;

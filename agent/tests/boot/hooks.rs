@@ -112,8 +112,10 @@ fn wwinit_d_scripts_run_by_name_before_the_root_is_there() {
     for name in ["20-mkfs.sh", "10-sfdisk.sh", ".hidden"] {
         fs::write(folder.join(name), "").unwrap();
     }
-    fs::create_dir_all(bench.dir.path().join("system/warewulf/run")).unwrap();
-    fs::write(bench.dir.path().join("system/warewulf/run/.ignition-done"), "").unwrap();
+    // What a script would have left where the overlay was unpacked for it.
+    let left = bench.dir.path().join("tmp/wwinit/warewulf/run");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join(".ignition-done"), "").unwrap();
     let kernel = bench.recorder();
     let (result, _) = bench.boot(&kernel, "");
     assert_eq!(result, Ok(()));

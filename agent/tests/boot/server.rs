@@ -145,3 +145,31 @@ fn a_server_that_is_busy_is_asked_again_and_the_report_counts_it() {
     let fetched = report.stages.iter().find(|stage| stage.name == "system-overlay").unwrap();
     assert_eq!(fetched.retries, 2);
 }
+
+#[test]
+fn a_certificate_that_is_none_and_one_that_is_missing_are_named_with_their_stage() {
+    let bench = tls_bench(|_| "nonsense".to_owned());
+    let error = bench.boot(&bench.recorder(), "").0.unwrap_err();
+    assert_eq!(
+        error,
+        "runtime-overlay: reading /warewulf/tls/warewulf.crt of the system overlay: \
+         it holds no certificate in PEM form"
+    );
+    let port = bench.server.tls_addr().unwrap().port();
+    let extra = format!("rsinit.uri=https://127.0.0.1:{port}/provision/{MAC}");
+    let error = bench.boot(&bench.recorder(), &extra).0.unwrap_err();
+    assert!(error.starts_with("arguments: reading "), "{error}");
+    assert!(error.contains("/etc/rsinit/server.crt, the certificate to know https://"), "{error}");
+}
+
+#[test]
+fn a_tls_server_is_booted_from_by_the_certificate_in_the_initramfs() {
+    let bench = tls_bench(|certificate| certificate.pem().to_owned());
+    let overlay = bench.dir.path().join("system/warewulf/tls/warewulf.crt");
+    let ours = bench.dir.path().join("etc/rsinit");
+    fs::create_dir_all(&ours).unwrap();
+    fs::copy(overlay, ours.join("server.crt")).unwrap();
+    let port = bench.server.tls_addr().unwrap().port();
+    let extra = format!("rsinit.uri=https://127.0.0.1:{port}/provision/{MAC}");
+    assert_eq!(bench.boot(&bench.recorder(), &extra).0, Ok(()));
+}
