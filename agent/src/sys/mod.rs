@@ -12,6 +12,7 @@ mod module;
 pub mod mount;
 pub mod power;
 pub mod process;
+pub mod random;
 pub mod root;
 pub mod route;
 pub mod socket;

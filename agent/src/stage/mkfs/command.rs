@@ -4,6 +4,7 @@ use super::{Written, make_ext4};
 use crate::format::ext4::{Filesystem, Options};
 use crate::format::signature::{self, WINDOW_BYTES, Windows};
 use crate::layout::Layout;
+use crate::sys::random::random_bytes;
 use anyhow::{Context, anyhow, bail, ensure};
 use lexopt::{Arg, ValueExt};
 use rustix::fs::OFlags;
@@ -84,7 +85,7 @@ fn parse(mut parser: lexopt::Parser) -> anyhow::Result<Request> {
 
 /// What nothing was said about; random where it has to be.
 fn default_options() -> anyhow::Result<Options> {
-    let mut uuid = random_bytes::<16>()?;
+    let mut uuid = random_bytes::<16>().context("drawing random bytes")?;
     // RFC 9562: version 4, variant 10.
     let [.., version, _, variant, _, _, _, _, _, _, _] = &mut uuid;
     *version = *version & 0x0f | 0x40;
@@ -92,8 +93,8 @@ fn default_options() -> anyhow::Result<Options> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Options {
         uuid,
-        hash_seed: random_bytes()?,
-        journal_sequence: u32::from_ne_bytes(random_bytes()?),
+        hash_seed: random_bytes().context("drawing random bytes")?,
+        journal_sequence: u32::from_ne_bytes(random_bytes().context("drawing random bytes")?),
         created_s: u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX),
         label: Default::default(),
         stride_blocks: 0,
@@ -103,16 +104,6 @@ fn default_options() -> anyhow::Result<Options> {
         bytes_per_inode: None,
         zeroed: false,
     })
-}
-
-/// `getrandom(2)`, which waits until the kernel has entropy: a thousand nodes boot at once.
-fn random_bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    let flags = rustix::rand::GetRandomFlags::empty();
-    // Up to 256 bytes come whole.
-    let count = rustix::rand::getrandom(&mut bytes, flags).context("drawing random bytes")?;
-    ensure!(count == N, "drawing random bytes: {count} of {N}");
-    Ok(bytes)
 }
 
 /// `01234567-89ab-cdef-0123-456789abcdef`
