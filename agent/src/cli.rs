@@ -11,7 +11,7 @@ use lexopt::prelude::*;
 use crate::config::cmdline::Params;
 use crate::layout::Layout;
 use crate::plan;
-use crate::report::{Report, table};
+use crate::report::{Report, svg, table};
 use crate::stage;
 use crate::sys::Linux;
 
@@ -25,7 +25,7 @@ rsinit: boots a diskless compute node from a Warewulf server
   rsinit unpack --root DIR [ARCHIVE]
   rsinit disks plan|apply|status [--json]
   rsinit mkfs.ext4 [-n] [-L LABEL] [-U UUID] [-E stride=N,stripe_width=N] PATH
-  rsinit report [--json]      the last boot's stages and times
+  rsinit report [--json|--svg] [FILE]   the last boot's stages and times, or those of FILE
   rsinit help | --version
 
 Called as mkdisk: mkdisk -c (assemble, or make on blank disks), mkdisk -r (wipe and make anew).
@@ -66,7 +66,7 @@ fn dispatch(mut parser: lexopt::Parser) -> anyhow::Result<ExitCode> {
         "unpack" => stage::fetch::run_unpack(parser)?,
         "disks" => stage::disks::run_command(&Linux, &mut parser)?,
         "mkfs.ext4" => stage::mkfs::run(parser)?,
-        "report" => print_report(json_flag(parser)?)?,
+        "report" => print_report(parser)?,
         "help" => print!("{USAGE}"),
         "version" => println!("rsinit {}", env!("CARGO_PKG_VERSION")),
         other => bail!("no command {other:?}; `rsinit help` lists them"),
@@ -124,16 +124,24 @@ fn print_plan(json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_report(json: bool) -> anyhow::Result<()> {
-    let path = Layout::node().report();
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    if json {
-        print!("{text}");
-        return Ok(());
+/// `rsinit report [--json|--svg] [FILE]`: a table without either.
+fn print_report(mut parser: lexopt::Parser) -> anyhow::Result<()> {
+    let (mut form, mut path) = (String::new(), Layout::node().report());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long(name @ ("json" | "svg")) => form = name.to_owned(),
+            Value(file) => path = file.into(),
+            other => return Err(other.unexpected().into()),
+        }
     }
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let report: Report =
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
-    print!("{}", table(&report));
+    match form.as_str() {
+        "json" => print!("{text}"),
+        "svg" => print!("{}", svg(&report)),
+        _ => print!("{}", table(&report)),
+    }
     Ok(())
 }
 

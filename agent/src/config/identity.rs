@@ -22,9 +22,26 @@ impl Identity {
     }
 }
 
+/// The name in the text of an `/etc/hostname`: its first line that is no comment. `None`
+/// for what is no name of letters, digits, `-` and `.`, at most 253 long (RFC 1123).
+pub fn parse_hostname(text: &str) -> Option<String> {
+    let mut lines = text.lines().map(str::trim);
+    let name = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    (name.len() <= 253 && name.bytes().all(known)).then(|| name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hostname_is_the_first_line_that_is_no_comment() {
+        assert_eq!(parse_hostname("# by hand\n\n n1.cluster \nn2\n").unwrap(), "n1.cluster");
+        for bad in ["", "# only\n", "two words\n", "<script>\n", &"x".repeat(254)] {
+            assert_eq!(parse_hostname(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn strings_are_trimmed_and_a_firmwares_none_is_none() {

@@ -73,6 +73,8 @@ impl Connector<()> for Sockets {
 
 impl Sockets {
     fn connect_to(&self, addr: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        // At the deadline it is 0, which connect_timeout refuses as a mistake.
+        let timeout = timeout.max(Duration::from_millis(1));
         if self.privileged {
             connect_from_reserved_port(addr, random_u16(), timeout)
         } else {

@@ -1,12 +1,24 @@
 //! What happened, how long it took and why it failed: `/run/rsinit/report.json`.
+//!
+//! `schema.json` beside this file describes it for readers outside of this crate.
 
+mod parts;
+#[cfg(test)]
+mod schema;
+mod svg;
 mod table;
 
 use serde::{Deserialize, Serialize};
 
-pub use table::table;
+pub use parts::{
+    ArchiveReport, DisksReport, HookReport, MovedReport, NodeReport, Outcome, StageReport,
+    VolumeReport,
+};
+pub use svg::svg;
+pub use table::{seconds, table};
 
-/// The version of this file's form; it changes when a field changes its meaning.
+/// The version of this file's form; it changes when a field changes its meaning. Readers
+/// must expect fields that they do not know.
 pub const SCHEMA: u32 = 1;
 
 /// The whole boot. All times are milliseconds since the kernel started (`CLOCK_BOOTTIME`).
@@ -18,6 +30,9 @@ pub struct Report {
     pub agent: String,
     /// Release of the kernel that booted (`uname -r`).
     pub kernel: String,
+    /// Who booted, and from where.
+    #[serde(default)]
+    pub node: NodeReport,
     /// How the boot ended.
     pub outcome: Outcome,
     /// Why it failed: the console's last line, without `rsinit: `.
@@ -25,43 +40,17 @@ pub struct Report {
     pub error: Option<String>,
     /// The stages, in the order in which they began.
     pub stages: Vec<StageReport>,
+    /// What was unpacked into the root, in that order.
+    #[serde(default)]
+    pub archives: Vec<ArchiveReport>,
+    /// The preboot hooks that ran, in that order.
+    #[serde(default)]
+    pub hooks: Vec<HookReport>,
+    /// What became of the local disks; absent where no settings ask for any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disks: Option<DisksReport>,
     /// What an administrator should look at although the node came up.
     pub warnings: Vec<String>,
-}
-
-/// How a boot or a stage ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Not over yet.
-    Running,
-    /// As it should be.
-    Ok,
-    /// Over, with a warning.
-    Warned,
-    /// Not done; the cause stands beside it.
-    Failed,
-}
-
-/// One stage of the boot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StageReport {
-    /// Its name, as in the log.
-    pub name: String,
-    /// When it began, in ms since the kernel started.
-    pub start_ms: u64,
-    /// When it ended, in ms since the kernel started.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub end_ms: Option<u64>,
-    /// What it moved, in bytes, where that means something.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<u64>,
-    /// Requests or attempts beyond the first.
-    pub retries: u32,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What it did, or why it failed.
-    pub note: String,
 }
 
 impl Report {
@@ -71,11 +60,20 @@ impl Report {
             schema: SCHEMA,
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             kernel,
+            node: NodeReport::default(),
             outcome: Outcome::Running,
             error: None,
             stages: Vec::new(),
+            archives: Vec::new(),
+            hooks: Vec::new(),
+            disks: None,
             warnings: Vec::new(),
         }
+    }
+
+    /// When the last stage ended, in ms since the kernel started.
+    pub fn end_ms(&self) -> Option<u64> {
+        self.stages.iter().filter_map(|stage| stage.end_ms).max()
     }
 
     /// Closes the report: a boot without an error is as good as its worst stage.

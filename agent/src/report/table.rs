@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Outcome, Report, StageReport};
+use super::Report;
 
 /// The report as lines of text: a row a stage, then the warnings and the error.
 pub fn table(report: &Report) -> String {
@@ -18,11 +18,11 @@ pub fn table(report: &Report) -> String {
             stage.name,
             seconds(stage.start_ms),
             stage.end_ms.map_or("-".to_owned(), |end| seconds(end.saturating_sub(stage.start_ms))),
-            outcome(stage.outcome),
+            stage.outcome.word(),
             stage.note,
         );
     }
-    if let Some(end) = report.stages.iter().filter_map(|stage: &StageReport| stage.end_ms).max() {
+    if let Some(end) = report.end_ms() {
         let _ = writeln!(text, "{:wide$}  {:>9}", "handed over at", seconds(end));
     }
     for warning in &report.warnings {
@@ -34,15 +34,6 @@ pub fn table(report: &Report) -> String {
     text
 }
 
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Running => "running",
-        Outcome::Ok => "ok",
-        Outcome::Warned => "warned",
-        Outcome::Failed => "failed",
-    }
-}
-
 /// Seconds to one tenth, from milliseconds.
 pub fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1000, ms % 1000 / 100)
@@ -51,6 +42,7 @@ pub fn seconds(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{Outcome, StageReport};
 
     #[test]
     fn a_stage_is_a_row_and_warnings_and_errors_follow() {

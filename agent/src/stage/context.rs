@@ -102,6 +102,11 @@ impl<'a> Context<'a> {
         self.report().warnings.push(format!("{error:#}"));
     }
 
+    /// Lets `write` put what became known into the report.
+    pub fn record(&self, write: impl FnOnce(&mut Report)) {
+        write(&mut self.report());
+    }
+
     /// How long the boot may still take.
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

@@ -71,7 +71,8 @@ pub struct Fetched {
     pub entries: u64,
     /// Connections that had to be resumed, and downloads that had to start again.
     pub retries: u32,
-    /// SHA-256 of the bytes as they were served, where it was asked to be compared.
+    /// SHA-256 of the bytes as they were served; of an uncompressed archive only where it
+    /// was asked for.
     pub sha256: Option<[u8; 32]>,
     /// What a person should know of single files.
     pub warnings: Vec<String>,

@@ -9,6 +9,7 @@ use super::fetch::{self, Options, fetch_and_unpack};
 use super::source::Source;
 use crate::log;
 use crate::plan::fetch::{Routes, What};
+use crate::report::ArchiveReport;
 
 /// The stage's name.
 pub const NAME: &str = "image";
@@ -41,6 +42,9 @@ pub fn fetch(
     for warning in &fetched.warnings {
         ctx.warn(NAME, warning);
     }
+    ctx.record(|report| {
+        report.archives.push(ArchiveReport::new(NAME, fetched.bytes, fetched.sha256));
+    });
     let note = format!(
         "{} files, {} from {} fetched",
         fetched.entries,

@@ -10,6 +10,7 @@ use super::overlay::Overlay;
 use crate::config::mkdisk_conf;
 use crate::log;
 use crate::plan::boot::BootPlan;
+use crate::report::{DisksReport, MovedReport, VolumeReport};
 
 /// The stage's name.
 pub const NAME: &str = "disks";
@@ -80,6 +81,7 @@ pub fn finish(ctx: &Context<'_>, prepared: Option<Prepared>) -> anyhow::Result<(
         );
         Ok(Done::new(prepared, note))
     })?;
+    ctx.record(|report| report.disks = Some(disks_report(&prepared)));
     if let Err(error) = prepared.write(ctx.layout) {
         ctx.warn(NAME, &format!("{error:#}"));
     }
@@ -89,5 +91,24 @@ pub fn finish(ctx: &Context<'_>, prepared: Option<Prepared>) -> anyhow::Result<(
     match prepared.failure() {
         Some(failure) => Err(anyhow!(failure).context(NAME)),
         None => Ok(()),
+    }
+}
+
+/// The disks' part of the report; `/run/rsinit/disk.json` has the whole plan.
+fn disks_report(prepared: &Prepared) -> DisksReport {
+    let volumes = prepared.outcomes.iter().map(|outcome| VolumeReport {
+        what: outcome.what.clone(),
+        took_ms: outcome.took_ms,
+        error: outcome.error.clone(),
+    });
+    let moved = prepared.copied.iter().map(|(folder, copied)| MovedReport {
+        folder: folder.clone(),
+        entries: copied.entries,
+        bytes: copied.bytes,
+    });
+    DisksReport {
+        volumes: volumes.collect(),
+        mounts: prepared.mounted.clone(),
+        moved: moved.collect(),
     }
 }

@@ -90,11 +90,16 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
     let reached = ctx.step(network::NAME, &format!("waiting for a route to {server}"), || {
         network::wait(ctx, server, &plan.mac)
     })?;
+    ctx.record(|report| {
+        report.node.mac = Some(reached.mac.clone());
+        report.node.address = Some(reached.local.to_string());
+    });
     let source = Source::named(ctx, &plan, &reached.mac).context("arguments")?;
 
     let system = ctx.step("system-overlay", &format!("fetching from {server}"), || {
         overlay::fetch(ctx, &source, What::System)
     })?;
+    ctx.record(|report| report.node.hostname = identity::hostname(&system));
     let scripts = wwinit_d::scripts(&system).context(wwinit_d::NAME)?;
     if !scripts.is_empty() {
         let what = format!("running {} scripts of the system overlay", scripts.len());
@@ -134,6 +139,10 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
         overlay::apply(ctx, "runtime-overlay", &runtime)
     })?;
 
+    ctx.record(|report| {
+        let name = &mut report.node.hostname;
+        *name = name.take().or_else(|| identity::hostname_in_root(ctx));
+    });
     run_hook(ctx, &plan, &reached)?;
     mkdisk::finish(ctx, disks)?;
     ctx.step(handover::NAME, &format!("checking {}", plan.init), || {
@@ -155,6 +164,7 @@ fn read_arguments(
         ctx.warn("arguments", &complaint.to_string());
     }
     let plan = plan(params)?;
+    ctx.record(|report| report.node.server = Some(plan.server.to_string()));
     let note = format!("booting from {}", plan.server);
     Ok(Done::new(plan, note))
 }

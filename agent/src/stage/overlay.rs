@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
 
 use super::context::{Context, Done, size};
 use super::fetch::fetch_small;
@@ -11,6 +12,7 @@ use super::source::Source;
 use super::unpack::unpack;
 use crate::format::archive;
 use crate::plan::fetch::What;
+use crate::report::ArchiveReport;
 
 /// The overlays of one kind, in memory: one archive from Warewulf, which merges them, and
 /// one an overlay from a plain web server.
@@ -64,6 +66,11 @@ pub fn fetch(ctx: &Context<'_>, source: &Source, what: What) -> anyhow::Result<D
     let archives: anyhow::Result<Vec<Vec<u8>>> =
         requests.iter().map(|request| fetch_small(request, &options)).collect();
     let overlay = Overlay { archives: archives? };
+    for archive in &overlay.archives {
+        let digest = Some(Sha256::digest(archive).into());
+        let row = ArchiveReport::new(what.stage(), u64::try_from(archive.len())?, digest);
+        ctx.record(|report| report.archives.push(row));
+    }
     let bytes = u64::try_from(overlay.archives.iter().map(Vec::len).sum::<usize>())?;
     let retries = options.retries.load(Ordering::Relaxed);
     Ok(Done { bytes: Some(bytes), retries, ..Done::new(overlay, size(bytes)) })

@@ -12,6 +12,7 @@ use crate::config::buildinfo::parse_playbook;
 use crate::log::open_private_log;
 use crate::plan::boot::BootPlan;
 use crate::plan::preboot::{Hook, LOG, environment, plan};
+use crate::report::{HookReport, Outcome};
 use crate::sys::process::{Exit, RootCommand};
 use crate::sys::root::resolve;
 
@@ -58,6 +59,7 @@ pub fn run(ctx: &Context<'_>, boot: &BootPlan, hook: &Hook) -> anyhow::Result<Do
     if left > 0 {
         ctx.warn(NAME, &format!("{} left {left} processes running; ended", hook.name));
     }
+    ctx.record(|report| report.hooks.push(hook_report(hook, &exit)));
     let failed = match exit.with_context(|| format!("starting {} in the image", hook.program))? {
         Exit::Status(0) => return Ok(Done::new((), format!("{} passed", hook.name))),
         Exit::Status(status) => format!("ended with exit status {status}"),
@@ -65,6 +67,15 @@ pub fn run(ctx: &Context<'_>, boot: &BootPlan, hook: &Hook) -> anyhow::Result<Do
         Exit::TimedOut => format!("was still running after {} s, ended", command.timeout.as_secs()),
     };
     bail!("{} {failed}; its output is in {LOG}", hook.name)
+}
+
+fn hook_report(hook: &Hook, exit: &io::Result<Exit>) -> HookReport {
+    let status = match exit {
+        Ok(Exit::Status(status)) => Some(*status),
+        _ => None,
+    };
+    let outcome = if status == Some(0) { Outcome::Ok } else { Outcome::Failed };
+    HookReport { name: hook.name.clone(), outcome, status }
 }
 
 /// Only root reads the log: a hook may say what it should not.

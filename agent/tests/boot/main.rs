@@ -131,6 +131,45 @@ fn a_node_without_hook_and_disks_is_image_and_overlays() {
     assert_eq!(names.last(), Some(&"hand-over"));
 }
 
+#[test]
+fn the_report_says_who_booted_from_what_and_how_each_part_ended() {
+    let bench = Bench::new(|_| ());
+    let (result, report) = bench.boot(&bench.recorder(), "rsinit.preboot=/etc/preboot");
+    assert_eq!(result, Ok(()));
+    let node = report.node;
+    assert_eq!(node.mac.as_deref(), Some(MAC));
+    assert_eq!(node.hostname.as_deref(), Some("node1"));
+    assert_eq!(node.address.as_deref(), Some("127.0.0.1"));
+    assert_eq!(node.server, Some(bench.server.uri(MAC).split("/provision").next().unwrap().into()));
+    let digest = |bytes: &[u8]| -> String {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let served = fs::read(bench.dir.path().join("image.img.gz")).unwrap();
+    let stages: Vec<&str> = report.archives.iter().map(|one| one.stage.as_str()).collect();
+    assert_eq!(stages, ["system-overlay", "image", "runtime-overlay"]);
+    assert_eq!(report.archives[1].bytes, u64::try_from(served.len()).unwrap());
+    assert_eq!(report.archives[1].sha256, Some(digest(&served)));
+    assert!(report.archives[0].sha256.is_some() && report.archives[2].sha256.is_some());
+    assert_eq!(report.hooks.len(), 1);
+    assert_eq!((report.hooks[0].name.as_str(), report.hooks[0].status), ("/etc/preboot", Some(0)));
+    assert_eq!(report.disks, None);
+    let fetched = report.stages.iter().find(|stage| stage.name == "image").unwrap();
+    assert!(fetched.end_ms >= Some(fetched.start_ms));
+    assert_eq!(fetched.bytes, Some(report.archives[1].bytes));
+}
+
+#[test]
+fn an_uncompressed_image_is_hashed_only_where_its_digest_is_asked_for() {
+    let bench = Bench::new(|_| ());
+    let (result, report) = bench.boot(&bench.recorder(), "rsinit.compress=raw");
+    assert_eq!(result, Ok(()));
+    assert_eq!(report.archives[1].sha256, None);
+    let wrong = format!("rsinit.compress=raw rsinit.sha256={}", "0".repeat(64));
+    let error = bench.boot(&bench.recorder(), &wrong).0.unwrap_err();
+    assert!(error.contains("the SHA-256 of what the server sent is "), "{error}");
+}
+
 /// Bytes that do not compress.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1u32;
