@@ -18,7 +18,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 
 pub use dir::{Dir, Node, Space, Status, finish_file};
-pub use empty::empty;
+pub use empty::{empty, empty_folder, open_folder};
 pub use huge::HugePages;
 
 /// Links that one path may lead through. Source: `MAXSYMLINKS`, `linux/namei.h`.

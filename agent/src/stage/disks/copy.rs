@@ -113,37 +113,6 @@ impl Run {
     }
 }
 
-/// Removes what `folder` holds on its own file system, so that the memory is free.
-///
-/// # Errors
-/// The first entry that could not be removed.
-pub(super) fn empty_folder(folder: &Path) -> anyhow::Result<()> {
-    let device = folder.symlink_metadata().with_context(|| at("looking at", folder))?.dev();
-    remove_contents(folder, device)?;
-    Ok(())
-}
-
-/// Whether the folder is empty afterwards: what is mounted below it stays.
-fn remove_contents(folder: &Path, device: u64) -> anyhow::Result<bool> {
-    let mut is_empty = true;
-    for name in list(folder).with_context(|| at("listing", folder))? {
-        let path = folder.join(name);
-        let metadata = path.symlink_metadata().with_context(|| at("looking at", &path))?;
-        if metadata.dev() != device {
-            is_empty = false;
-        } else if metadata.is_dir() {
-            if remove_contents(&path, device)? {
-                std::fs::remove_dir(&path).with_context(|| at("removing", &path))?;
-            } else {
-                is_empty = false;
-            }
-        } else {
-            std::fs::remove_file(&path).with_context(|| at("removing", &path))?;
-        }
-    }
-    Ok(is_empty)
-}
-
 fn list(folder: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
 }
@@ -218,15 +187,5 @@ mod tests {
         copy_tree(&from, &to).unwrap();
         assert_eq!(std::fs::read_to_string(to.join("log")).unwrap(), "whole");
         assert_eq!(list(&to).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn emptying_leaves_the_folder_itself() {
-        let (_temp, from, _to) = tree();
-        std::fs::create_dir_all(from.join("a/b")).unwrap();
-        std::fs::write(from.join("a/b/c"), "x").unwrap();
-        symlink("/", from.join("root")).unwrap();
-        empty_folder(&from).unwrap();
-        assert!(list(&from).unwrap().is_empty());
     }
 }

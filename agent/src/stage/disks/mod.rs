@@ -194,8 +194,11 @@ pub fn move_dirs(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, 
                 Err(anyhow::anyhow!("{path} is not on a mounted volume"))
             }
             Step::MoveDir { from, to } => {
-                moving::move_folder(kernel, layout, from, to).map(|copied| {
-                    prepared.copied.push((from.clone(), copied));
+                moving::move_folder(kernel, layout, from, to).map(|moved| {
+                    prepared.copied.push((from.clone(), moved.copied));
+                    if let Some(error) = moved.left {
+                        prepared.say(log, &format!("warning: {error:#}"));
+                    }
                 })
             }
             Step::MakeFscache { path } => moving::make_fscache(layout, path),

@@ -9,12 +9,14 @@ use rustix::mount::MountFlags;
 
 use crate::config::node_path::is_within;
 use crate::layout::Layout;
+use crate::plan::disks::inventory::DeviceNumber;
 use crate::sys::Kernel;
 use crate::sys::attributes::{copy_attributes, sync_filesystem};
 use crate::sys::mount::Mount;
 use crate::sys::root::make_folder;
+use crate::sys::tree::{empty_folder, open_folder};
 
-use super::copy::{Copied, copy_tree, empty_folder};
+use super::copy::{Copied, copy_tree};
 use super::inventory::{device_node, read_mounts};
 
 /// Mounts a volume below the new root. One that is there already is left.
@@ -28,14 +30,12 @@ pub(super) fn mount_volume(
     let folder = make_folder(&layout.sysroot, Path::new(target))
         .with_context(|| format!("making {target}"))?;
     let node = device_node(layout, device);
-    let is_there = read_mounts(layout).iter().any(|(number, place)| {
-        Path::new(place) == folder
-            && std::fs::metadata(&node).is_ok_and(|m| {
-                (rustix::fs::major(m.rdev()), rustix::fs::minor(m.rdev()))
-                    == (number.major, number.minor)
-            })
-    });
-    if is_there {
+    let here = kernel.open_readable(&node).and_then(|device| kernel.device_number(&device));
+    let here = here.with_context(|| format!("opening {}", node.display()))?;
+    let is_there = |(number, place): &(DeviceNumber, String)| {
+        Path::new(place) == folder && (number.major, number.minor) == here
+    };
+    if read_mounts(layout).iter().any(is_there) {
         return Ok(());
     }
     // ext4 asks the kernel's crypto for crc32c by an alias, which without modprobe
@@ -69,17 +69,25 @@ fn mount_flags(options: &[String]) -> MountFlags {
     options.iter().map(|word| flag(word)).fold(MountFlags::empty(), MountFlags::union)
 }
 
-/// Moves a folder of the image onto a volume and binds it back; the memory that it
-/// took is free afterwards.
+/// A folder that was moved.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    pub copied: Copied,
+    /// Why the memory that it took is not free, where it is not.
+    pub left: Option<anyhow::Error>,
+}
+
+/// Moves a folder of the image onto a volume and binds it back; only then, when it is
+/// seen nowhere, is the memory freed that it took.
 ///
 /// # Errors
-/// Whatever could not be copied: the folder then stays as it was.
+/// Whatever could not be copied or bound: the folder then stays as it was.
 pub(super) fn move_folder(
     kernel: &dyn Kernel,
     layout: &Layout,
     from: &str,
     to: &str,
-) -> anyhow::Result<Copied> {
+) -> anyhow::Result<Moved> {
     let source =
         make_folder(&layout.sysroot, Path::new(from)).with_context(|| format!("finding {from}"))?;
     let target =
@@ -87,7 +95,7 @@ pub(super) fn move_folder(
     let old = source.symlink_metadata().with_context(|| format!("looking at {from}"))?;
     let new = target.symlink_metadata().with_context(|| format!("looking at {to}"))?;
     if (old.dev(), old.ino()) == (new.dev(), new.ino()) {
-        return Ok(Copied::default());
+        return Ok(Moved::default());
     }
     ensure!(!target.starts_with(&source), "{to} lies in {from}");
     let copied = copy_tree(&source, &target)?;
@@ -95,11 +103,13 @@ pub(super) fn move_folder(
     // disk had one before.
     copy_attributes(&source, &old, &target).with_context(|| format!("setting mode of {to}"))?;
     sync_filesystem(&target).with_context(|| format!("writing {to} to its disk"))?;
-    empty_folder(&source)?;
+    // Opened before the bind mount hides it.
+    let memory = open_folder(&source).with_context(|| format!("opening {from}"))?;
     kernel
         .mount(&Mount::bind(&target, &source))
         .with_context(|| format!("binding {to} to {from}"))?;
-    Ok(copied)
+    let freed = empty_folder(memory).with_context(|| format!("freeing the memory of {from}"));
+    Ok(Moved { copied, left: freed.err() })
 }
 
 /// Makes the folder of the file-system cache, for root alone.
