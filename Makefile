@@ -7,11 +7,12 @@ HARNESS  := target/harness/test-vm
 PREFIX   := /usr
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help setup build check fuzz harness test test-vm demo bench install clean
+.PHONY: help setup build check fuzz harness test test-all test-vm demo bench install clean
 
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
 	@echo 'make test      everything: make check, then the boot tests in QEMU'
+	@echo 'make test-all  make test, and what takes long: every point at which power can go'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
 	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
 	@echo 'make build     the static binary: $(BINARY)'
@@ -39,6 +40,10 @@ harness: build
 	cargo build --profile harness --locked -p test-vm --bin test-vm
 
 test: check test-vm
+
+# The power goes at every point of a disk plan, not at some.
+test-all: test
+	RSINIT_ALL_CUTS=1 cargo test --locked -p rsinit --test disks crash
 
 test-vm: harness
 	$(HARNESS) test

@@ -1,6 +1,8 @@
 //! What is asked of the kernel to make and to start arrays.
 
-use crate::fake::{Call, MIB, Node};
+use rustix::mount::UnmountFlags;
+
+use crate::fake::{Binds, Call, MIB, Node};
 
 const SITE: &str = "disk_config[1]=\"\"\ndisk_config[2]=\"raid1:ext4:/system\"\n\
                     disk_config[4]=\"raid0:ext4:/scratch\"\n";
@@ -22,8 +24,19 @@ fn a_stripe_is_marked_then_written_then_started() {
     assert_eq!(prepared.lines.iter().filter(|line| line.contains("rror")).count(), 0);
     // Slots 1 and 2 are nvme1n1 and nvme0n1: names do not count.
     let (first, second) = ("nvme1n1", "nvme0n1");
+    let calls = kernel.calls();
+    let on_array = |call: &Call| match call {
+        Call::Write { device, .. } | Call::Flush(device) => device == "md0",
+        _ => false,
+    };
+    let start = calls.iter().position(on_array).unwrap();
+    let formatting = calls[start..].iter().take_while(|call| on_array(call)).count();
+    // The last but one write of the file system is its superblock beside the mark.
+    let block = [write("md0", 0, 4096), flush("md0")];
+    let end = start + formatting;
+    assert_eq!(calls[end - 4..end], [block.clone(), block].concat());
     assert_eq!(
-        kernel.calls(),
+        [&calls[..start], &calls[end..]].concat(),
         [
             write(first, MIB, 4096),
             flush(first),
@@ -146,6 +159,41 @@ fn a_folder_whose_volume_did_not_mount_stays_in_the_image() {
     assert!(prepared.mounted.is_empty());
     assert!(root.join("var/log/x").exists() && !root.join("system").exists());
     assert!(prepared.lines.iter().any(|line| line.contains("/system/log is not mounted")));
+}
+
+/// A node whose image has a log and a volume to move it to.
+fn node_with_log() -> Node {
+    let mut node = Node::new(1, 64 * MIB);
+    node.set("MOVE_DIRS=/var/log:/system/log", "disk_config[1]=raid0:ext4:/system");
+    std::fs::create_dir_all(node.layout.sysroot.join("var/log/journal")).unwrap();
+    std::fs::write(node.layout.sysroot.join("var/log/journal/x"), "image").unwrap();
+    node
+}
+
+#[test]
+fn a_folder_that_cannot_be_bound_keeps_what_it_has_in_memory() {
+    let node = node_with_log();
+    let kernel = node.kernel().with_binds(Binds::Refused);
+    let prepared = node.boot(&kernel);
+    let text = std::fs::read_to_string(node.layout.sysroot.join("var/log/journal/x"));
+    assert_eq!(text.unwrap(), "image");
+    let error = prepared.outcomes.last().unwrap().error.clone().unwrap();
+    assert!(error.starts_with("binding /system/log to /var/log: Invalid argument"), "{error}");
+}
+
+#[test]
+fn the_memory_under_a_bound_folder_is_freed_and_the_disk_is_not() {
+    assert!(rustix::process::geteuid().is_root(), "this test needs root: it mounts");
+    let node = node_with_log();
+    let root = node.layout.sysroot.clone();
+    let kernel = node.kernel().with_binds(Binds::Made);
+    let prepared = node.boot(&kernel);
+    let bound = std::fs::read_to_string(root.join("var/log/journal/x"));
+    rustix::mount::unmount(root.join("var/log"), UnmountFlags::empty()).unwrap();
+    assert_eq!(bound.unwrap(), "image");
+    assert!(std::fs::read_dir(root.join("var/log")).unwrap().next().is_none(), "memory is free");
+    assert!(root.join("system/log/journal/x").exists());
+    assert!(prepared.outcomes.iter().all(|outcome| outcome.error.is_none()));
 }
 
 fn mode(path: &std::path::Path) -> u32 {

@@ -12,7 +12,7 @@ use rsinit::sys::power::Power;
 use rsinit::sys::process::{Exit, Processes, RootCommand};
 use rsinit::sys::route::{Interface, Routes};
 
-use super::fake::FakeKernel;
+use crate::fake::FakeKernel;
 
 impl Processes for FakeKernel {
     fn run_in_root(&self, _: &RootCommand, _: File) -> io::Result<Exit> {

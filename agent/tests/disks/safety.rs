@@ -14,18 +14,14 @@ fn node_with_data() -> Node {
     node
 }
 
-fn digests(node: &Node) -> Vec<u64> {
-    (1..=3).map(|slot| node.digest(slot)).collect()
-}
-
 #[test]
 fn without_wiping_foreign_data_stay_and_the_boot_goes_on() {
     let mut node = node_with_data();
     node.set("WIPE_ON_BOOT=false", PROFILE);
-    let before = digests(&node);
+    let before = node.digests();
     let kernel = node.kernel();
     let prepared = node.boot(&kernel);
-    assert_eq!(before, digests(&node));
+    assert_eq!(before, node.digests());
     assert!(kernel.calls().is_empty(), "{:?}", kernel.calls());
     assert_eq!(prepared.failure(), None);
     let line = "raid0 /scratch (disks 2-3, line 2): disk 3 (nvme0n1 serial S3) holds LVM; \
@@ -51,10 +47,10 @@ fn a_bad_profile_names_its_line_and_nothing_is_written() {
     for profile in ["# x\n\ndisk_config[2]=raid7:ext4:/a", "\n\ndisk_config[1]=$(id)", ""] {
         let mut node = node_with_data();
         node.set("WIPE_ON_BOOT=true", profile);
-        let before = digests(&node);
+        let before = node.digests();
         let kernel = node.kernel();
         let prepared = node.boot(&kernel);
-        assert_eq!(before, digests(&node));
+        assert_eq!(before, node.digests());
         assert!(kernel.calls().is_empty());
         let line =
             if profile.is_empty() { "profile p no disk_config" } else { "profile p line 3: " };
@@ -77,10 +73,10 @@ fn the_brakes_touch_nothing() {
     for brake in [Brake::Plan, Brake::Off, Brake::Keep] {
         let mut node = node_with_data();
         node.set("WIPE_ON_BOOT=true", PROFILE);
-        let before = digests(&node);
+        let before = node.digests();
         let kernel = node.kernel();
         let prepared = node.boot_with(&kernel, brake);
-        assert_eq!(before, digests(&node), "{brake:?}");
+        assert_eq!(before, node.digests(), "{brake:?}");
         assert!(kernel.calls().is_empty(), "{brake:?}: {:?}", kernel.calls());
         assert!(prepared.mounted.is_empty());
     }

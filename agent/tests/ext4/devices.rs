@@ -3,6 +3,7 @@
 use crate::image::*;
 use rsinit::format::signature::encode_marker;
 use rsinit::stage::mkfs;
+use rsinit::sys::Linux;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -76,13 +77,13 @@ fn fail_half_way(block: Option<[u8; 4096]>) -> (String, Option<i32>, Vec<u8>) {
         let mut how = OpenOptions::new();
         let file = how.read(true).write(true).create_new(true).open(&path).unwrap();
         file.set_len(16 * MIB).unwrap();
-        mkfs::make_ext4(&file, 16 * MIB, &options()).unwrap();
+        mkfs::make_ext4(&Linux, &file, 16 * MIB, &options()).unwrap();
         assert!(output("blkid", &["-p"], &path).contains("ext4"));
         if let Some(block) = block {
             file.write_all_at(&block, 0).unwrap();
         }
         file.set_len(TIB).unwrap();
-        let error = mkfs::make_ext4(&file, TIB, &options()).unwrap_err();
+        let error = mkfs::make_ext4(&Linux, &file, TIB, &options()).unwrap_err();
         let mut first = vec![0; 4096];
         file.read_exact_at(&mut first, 0).unwrap();
         (format!("{error:#}"), tool("blkid", &["-p"], &path).status.code(), first)
@@ -118,7 +119,7 @@ fn the_mark_of_an_unfinished_file_system_is_named_and_then_replaced() {
     let mut block = [0; 4096];
     file.read_exact_at(&mut block, 0).unwrap();
     assert!(block == encode_marker("scratch"));
-    mkfs::make_ext4(&file, GIB, &options()).unwrap();
+    mkfs::make_ext4(&Linux, &file, GIB, &options()).unwrap();
     drop(file);
     check(&device.0, "over the mark");
 }

@@ -2,6 +2,7 @@
 
 use rsinit::format::ext4::Options;
 use rsinit::stage::mkfs::{Written, make_ext4};
+use rsinit::sys::Linux;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -45,7 +46,7 @@ pub fn random(bytes: u64) -> NamedTempFile {
 }
 
 pub fn make(file: &NamedTempFile, options: &Options) -> Written {
-    make_ext4(file.as_file(), file.as_file().metadata().unwrap().len(), options).unwrap()
+    make_ext4(&Linux, file.as_file(), file.as_file().metadata().unwrap().len(), options).unwrap()
 }
 
 /// Bytes that a sparse file takes.

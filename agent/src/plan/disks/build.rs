@@ -73,12 +73,13 @@ impl<'a> Node<'a> {
             members: disks.iter().copied().map(member).collect(),
             slots: if is_striped { count } else { count.max(2) },
             geometry,
-            formatting: volume.fs.map(|_| volume_name(volume, first)),
+            volume: volume_name(volume, first),
         });
         let stride_blocks = geometry.chunk_sectors / 8;
-        if let Some(step) = make_filesystem(first, volume, &array, None) {
-            built.steps.push(with_stride(step, stride_blocks, stride_blocks.saturating_mul(count)));
-        }
+        built.steps.push(match make_filesystem(first, volume, &array, None) {
+            Some(step) => with_stride(step, stride_blocks, stride_blocks.saturating_mul(count)),
+            None => Step::Unmark { device: array.clone(), volume: volume_name(volume, first) },
+        });
         built.mounts.extend(mount(volume, &array, None));
         Ok(built)
     }

@@ -46,8 +46,8 @@ pub enum Step {
         slots: u32,
         /// Where the data lie.
         geometry: Geometry,
-        /// The volume whose mark is put on the array until it is formatted.
-        formatting: Option<String>,
+        /// The volume whose mark is put on the array until it is complete.
+        volume: String,
     },
     /// Starts an array from its superblocks.
     AssembleArray {
@@ -80,6 +80,13 @@ pub enum Step {
     MarkFormatting {
         /// The disk.
         disk: Member,
+        /// The volume.
+        volume: String,
+    },
+    /// Takes the mark off an array that gets no file system: it is complete.
+    Unmark {
+        /// `md0`.
+        device: String,
         /// The volume.
         volume: String,
     },
@@ -156,6 +163,7 @@ impl fmt::Display for Step {
                 write!(f, "add {kind} {disk} to {array}")
             }
             Self::MarkFormatting { disk, volume } => write!(f, "mark {disk} for {volume}"),
+            Self::Unmark { device, .. } => write!(f, "leave {device} bare"),
             Self::MakeFilesystem { device, label, .. } => {
                 write!(f, "make ext4 \"{label}\" on {device}")
             }

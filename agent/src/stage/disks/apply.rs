@@ -56,6 +56,7 @@ impl<'a> Workbench<'a> {
                 self.add_member(array, set_uuid, disk, *is_new)
             }
             Step::MarkFormatting { disk, volume } => self.mark(disk, volume),
+            Step::Unmark { device, volume } => self.unmark(device, volume),
             Step::MakeFilesystem { .. } => self.make_filesystem(step),
             Step::Mount { .. } | Step::MoveDir { .. } | Step::MakeFscache { .. } => {
                 bail!("not a step of the preparation")
@@ -88,8 +89,7 @@ impl<'a> Workbench<'a> {
     }
 
     fn create_array(&self, step: &Step) -> anyhow::Result<()> {
-        let Step::CreateArray { array, set_name, level, members, slots, geometry, formatting } =
-            step
+        let Step::CreateArray { array, set_name, level, members, slots, geometry, volume } = step
         else {
             return Ok(());
         };
@@ -100,7 +100,7 @@ impl<'a> Workbench<'a> {
             disks: disks.clone(),
             slots: *slots,
             geometry: *geometry,
-            formatting: formatting.as_deref(),
+            volume,
         };
         self.load(if *level == crate::config::profile::Level::Raid0 { "raid0" } else { "raid1" });
         // Held from before the first write until the kernel has the members: udev must
@@ -153,8 +153,8 @@ impl<'a> Workbench<'a> {
         Ok(())
     }
 
-    fn make_filesystem(&self, step: &Step) -> anyhow::Result<()> {
-        let Step::MakeFilesystem { device: name, disk, volume, .. } = step else { return Ok(()) };
+    /// Opens what an earlier step has put the mark of `volume` on, alone.
+    fn open_marked(&self, name: &str, disk: Option<&Member>, volume: &str) -> anyhow::Result<File> {
         let node = device_node(self.layout, name);
         let device = self
             .kernel
@@ -166,10 +166,26 @@ impl<'a> Workbench<'a> {
         let mark = encode_marker(volume);
         let mut first = vec![0; MARKER_BYTES];
         self.kernel.read_at(&device, 0, &mut first).with_context(|| format!("reading {name}"))?;
-        ensure!(first == mark, "{name} does not bear the mark of {volume}: not formatted");
+        ensure!(first == mark, "{name} does not bear the mark of {volume}: not written to");
+        Ok(device)
+    }
+
+    fn unmark(&self, name: &str, volume: &str) -> anyhow::Result<()> {
+        let device = self.open_marked(name, None, volume)?;
+        let write = || {
+            self.kernel.write_at(&device, 0, &[0; MARKER_BYTES])?;
+            self.kernel.flush(&device)
+        };
+        write().with_context(|| format!("taking the mark off {name}"))
+    }
+
+    fn make_filesystem(&self, step: &Step) -> anyhow::Result<()> {
+        let Step::MakeFilesystem { device: name, disk, volume, .. } = step else { return Ok(()) };
+        let device = self.open_marked(name, disk.as_ref(), volume)?;
         let size = self.kernel.size_bytes(&device).with_context(|| format!("measuring {name}"))?;
         let options = self.ext4_options(step).context("choosing the file system's options")?;
-        make_ext4(&device, size, &options).with_context(|| format!("making ext4 on {name}"))?;
+        make_ext4(self.kernel, &device, size, &options)
+            .with_context(|| format!("making ext4 on {name}"))?;
         Ok(())
     }
 

@@ -29,7 +29,7 @@ pub(super) struct NewArray<'a> {
     pub disks: Vec<&'a Disk>,
     pub slots: u32,
     pub geometry: Geometry,
-    pub formatting: Option<&'a str>,
+    pub volume: &'a str,
 }
 
 /// Writes the superblocks of a new array to blank disks, the first member's first:
@@ -52,9 +52,9 @@ pub(super) fn write_superblocks(
     for (index, (disk, device)) in devices.iter().enumerate() {
         let name = &disk.name;
         let holds_start = array.level == Level::Raid1 || index == 0;
-        if let Some(volume) = array.formatting.filter(|_| holds_start) {
+        if holds_start {
             kernel
-                .write_at(device, data_start, &encode_marker(volume))
+                .write_at(device, data_start, &encode_marker(array.volume))
                 .with_context(|| format!("marking {name}"))?;
         }
         kernel.flush(device).with_context(|| format!("flushing {name}"))?;

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::format::signature::{Contents, MARKER_BYTES, WINDOW_BYTES};
+use crate::format::signature::{Contents, WINDOW_BYTES};
 use crate::layout::Layout;
 use crate::plan::disks::inventory::Disk;
 use crate::sys::Kernel;
@@ -58,6 +58,10 @@ pub(super) fn check_identity(
     Ok(())
 }
 
+/// Bytes at the start that go last: what says whose the disk is stands there, the mark of
+/// an unfinished file system or a superblock. Cut short, a wipe can be finished.
+const LAST_BYTES: usize = 8192;
+
 /// Zeros over both ends, where all signatures are; then the kernel forgets partitions.
 ///
 /// # Errors
@@ -65,13 +69,19 @@ pub(super) fn check_identity(
 pub(super) fn wipe(kernel: &dyn Kernel, device: &File, disk: &Disk) -> anyhow::Result<()> {
     let name = &disk.name;
     let window = disk.size_bytes.min(WINDOW_BYTES);
-    let zeros = vec![0; usize::try_from(window).unwrap_or(MARKER_BYTES)];
-    for offset in [0, disk.size_bytes.saturating_sub(window)] {
+    let zeros = vec![0; usize::try_from(window).unwrap_or(LAST_BYTES)];
+    let (first, rest) = zeros.split_at(LAST_BYTES.min(zeros.len()));
+    let write = |offset: u64, zeros: &[u8]| {
         kernel
-            .write_at(device, offset, &zeros)
-            .with_context(|| format!("writing zeros to {name} at {offset}"))?;
-    }
-    kernel.flush(device).with_context(|| format!("flushing {name}"))?;
+            .write_at(device, offset, zeros)
+            .with_context(|| format!("writing zeros to {name} at {offset}"))
+    };
+    let flush = || kernel.flush(device).with_context(|| format!("flushing {name}"));
+    write(disk.size_bytes.saturating_sub(window), &zeros)?;
+    write(u64::try_from(first.len()).unwrap_or_default(), rest)?;
+    flush()?;
+    write(0, first)?;
+    flush()?;
     if !disk.partitions.is_empty() {
         kernel
             .reread_partitions(device)

@@ -4,6 +4,7 @@ use super::{Written, make_ext4};
 use crate::format::ext4::{Filesystem, Options};
 use crate::format::signature::{self, WINDOW_BYTES, Windows};
 use crate::layout::Layout;
+use crate::sys::Linux;
 use crate::sys::random::random_bytes;
 use anyhow::{Context, anyhow, bail, ensure};
 use lexopt::{Arg, ValueExt};
@@ -53,7 +54,7 @@ pub fn run(parser: lexopt::Parser) -> anyhow::Result<()> {
         refuse_contents(&medium).with_context(|| format!("looking at {}", path.display()))?;
     }
     let start = Instant::now();
-    let made = make_ext4(&medium.file, medium.bytes, &request.options);
+    let made = make_ext4(&Linux, &medium.file, medium.bytes, &request.options);
     let Written { bytes, calls } =
         made.with_context(|| format!("making ext4 on {}", path.display()))?;
     let seconds = start.elapsed().as_secs_f64();

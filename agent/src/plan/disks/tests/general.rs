@@ -26,6 +26,26 @@ fn the_site_profile_on_blank_disks_makes_a_mirror_and_a_stripe() {
 }
 
 #[test]
+fn an_array_without_a_file_system_bears_a_mark_until_it_runs() {
+    let profile = "disk_config[1]=raid0";
+    let plan = plan_with("", profile, &node(2), Brake::Auto);
+    assert_eq!(
+        steps(&plan),
+        ["create md0 raid0 \"rsinit:disk1\" of nvme1n1 nvme2n1", "leave md0 bare"]
+    );
+    let mut inventory = node(2);
+    join(
+        &mut inventory.disks[0],
+        Leg { level: 0, slot: 0, of: 2, events: 0, name: "rsinit:disk1" },
+    );
+    inventory.disks[0].inner = Some(contents(What::Formatting("disk1".into())));
+    assert_eq!(wiped(&plan_with("", profile, &inventory, Brake::Auto)), [1]);
+    // Without the mark it is a stripe that lost a member.
+    inventory.disks[0].inner = Some(Contents::default());
+    assert!(plan_with("", profile, &inventory, Brake::Auto).is_idle());
+}
+
+#[test]
 fn the_stripe_is_told_to_ext4() {
     let plan = plan("", &node(7));
     let widths: Vec<_> = plan
