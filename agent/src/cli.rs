@@ -26,6 +26,7 @@ rsinit: boots a diskless compute node from a Warewulf server
   rsinit disks plan|apply|status [--json]
   rsinit mkfs.ext4 [-n] [-L LABEL] [-U UUID] [-E stride=N,stripe_width=N] PATH
   rsinit report [--json|--svg] [FILE]   the last boot's stages and times, or those of FILE
+  rsinit status [--json|--prometheus]   whether the node is as the boot left it
   rsinit help | --version
 
 Called as mkdisk: mkdisk -c (assemble, or make on blank disks), mkdisk -r (wipe and make anew).
@@ -66,6 +67,7 @@ fn dispatch(mut parser: lexopt::Parser) -> anyhow::Result<ExitCode> {
         "unpack" => stage::fetch::run_unpack(parser)?,
         "disks" => stage::disks::run_command(&Linux, &mut parser)?,
         "mkfs.ext4" => stage::mkfs::run(parser)?,
+        "status" => return stage::status::run(&mut parser),
         "report" => print_report(parser)?,
         "help" => print!("{USAGE}"),
         "version" => println!("rsinit {}", env!("CARGO_PKG_VERSION")),

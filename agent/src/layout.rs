@@ -91,4 +91,9 @@ impl Layout {
     pub fn report(&self) -> PathBuf {
         self.state().join("report.json")
     }
+
+    /// `/run/rsinit/client.json`: what `rsinit client` says of itself.
+    pub fn client(&self) -> PathBuf {
+        self.state().join("client.json")
+    }
 }

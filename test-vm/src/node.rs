@@ -204,6 +204,11 @@ impl<'a> Node<'a> {
         &self.cluster.artifacts.root
     }
 
+    /// The agent's binary, as it is in the initramfs.
+    pub fn agent(&self) -> PathBuf {
+        self.cluster.artifacts.witness.with_file_name("rsinit")
+    }
+
     /// Where files of this node go.
     pub fn folder(&self) -> &Path {
         &self.folder

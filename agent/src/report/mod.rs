@@ -3,8 +3,10 @@
 //! `schema.json` beside this file describes it for readers outside of this crate.
 
 mod parts;
+mod prometheus;
 #[cfg(test)]
 mod schema;
+pub mod status;
 mod svg;
 mod table;
 
@@ -14,6 +16,7 @@ pub use parts::{
     ArchiveReport, DisksReport, HookReport, MovedReport, NodeReport, Outcome, StageReport,
     VolumeReport,
 };
+pub use prometheus::prometheus;
 pub use svg::svg;
 pub use table::{seconds, table};
 

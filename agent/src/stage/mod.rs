@@ -21,6 +21,7 @@ pub mod progress;
 pub mod root;
 pub mod secrets;
 pub mod source;
+pub mod status;
 pub mod unpack;
 pub mod wwinit_d;
 

@@ -55,6 +55,8 @@ pub fn furnish(node: &mut Node) -> Result<()> {
     node.system.owned("etc/site/key", "of the system overlay\n", owner(0, 42, 0o640))?;
     node.system.folder_owned("etc/site/drop", owner(1234, 4321, 0o1770))?;
     node.system.link("etc/site/link", "../hostname")?;
+    let agent = fs::read(node.agent()).context("reading the agent")?;
+    node.system.owned("usr/sbin/rsinit", agent, owner(0, 0, 0o755))?;
     node.runtime.owned(
         "root/.ssh/authorized_keys",
         "ssh-ed25519 AAAA test\n",
@@ -82,6 +84,7 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     judge_secrets(answer, facts);
     judge_disks(answer, facts);
     judge_report(answer, facts);
+    judge_status(answer, facts);
     facts.equal("disk 1 is untouched", unused.digest()?, before.clone());
     let first = check_offline(&node, left, right, scratch, facts)?;
 
@@ -131,6 +134,11 @@ fn ask(node: &mut Node) {
     node.ask_command(&["id", "-u", "munge"]);
     node.ask_command(&["mdadm", "--detail", "{md}"]);
     node.ask_command(&["mdadm", "--examine", "--scan"]);
+    node.ask_command(&["rsinit", "status"]);
+    node.ask_command(&["rsinit", "status", "--prometheus"]);
+    node.ask_command(&["mkdir", "/secrets"]);
+    node.ask_command(&["rsinit", "status", "--json"]);
+    node.ask_command(&["rmdir", "/secrets"]);
 }
 
 fn judge_system(answer: &Answer, facts: &mut Facts) {
@@ -255,6 +263,27 @@ fn judge_report(answer: &Answer, facts: &mut Facts) {
         image > Some(50 << 20),
         format!("{image:?}"),
     );
+}
+
+/// `rsinit status`: well, and then with a `/secrets` that was left behind.
+fn judge_status(answer: &Answer, facts: &mut Facts) {
+    let status = |words: &[&str]| answer.commands(words).next().and_then(|ran| ran.status);
+    let said = answer.said(&["rsinit", "status"]);
+    let lines = [
+        "ok       boot ",
+        "ok       arrays ",
+        "ok       mounts    /system /scratch\n",
+        "ok       hook      ansible-playbook ",
+        "ok       secrets   gone\n",
+    ];
+    facts.contains("rsinit status finds all well", &said, &lines);
+    facts.equal("and says so by its exit status", status(&["rsinit", "status"]), Some(0));
+    let metrics = answer.said(&["rsinit", "status", "--prometheus"]);
+    let samples = ["rsinit_check_ok{check=\"arrays\"} 1\n", "level=\"raid1\"} 0\n"];
+    facts.contains("the metrics say it too", &metrics, &samples);
+    let json = ["rsinit", "status", "--json"];
+    facts.contains("a /secrets is found", &answer.said(&json), &["/secrets is still there"]);
+    facts.equal("by the exit status too", status(&json), Some(1));
 }
 
 /// The disks by themselves, after power-off; the arrays' names and uuids.

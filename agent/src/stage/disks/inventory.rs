@@ -155,7 +155,7 @@ fn read_usage(layout: &Layout) -> Usage {
 
 /// Device and target of each line of `/proc/self/mountinfo`: the third and the fifth
 /// field (`proc(5)`).
-pub(super) fn read_mounts(layout: &Layout) -> Vec<(DeviceNumber, String)> {
+pub(in crate::stage) fn read_mounts(layout: &Layout) -> Vec<(DeviceNumber, String)> {
     let path = layout.proc.join("self/mountinfo");
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let parse = |line: &str| {

@@ -29,8 +29,10 @@ use crate::sys::Kernel;
 use apply::Workbench;
 pub use cli::{run_command, run_mkdisk};
 pub use copy::{Copied, copy_tree};
+pub(super) use inventory::read_mounts;
 pub use record::{Outcome, Prepared};
 pub use settings::{Sources, read_sources};
+pub(super) use status::read_status;
 
 /// The longest wait for disks that have not announced themselves.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(10);

@@ -9,13 +9,13 @@ use super::place::{list_names, read_attribute};
 
 /// All arrays of the node.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Status {
+pub(in crate::stage) struct Status {
     pub arrays: Vec<ArrayStatus>,
 }
 
 /// One array.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(super) struct ArrayStatus {
+pub(in crate::stage) struct ArrayStatus {
     pub name: String,
     pub level: String,
     /// `clean`, `active`, `inactive`, …
@@ -30,7 +30,7 @@ pub(super) struct ArrayStatus {
 }
 
 /// Reads what sysfs says of each array.
-pub(super) fn read_status(layout: &Layout) -> Status {
+pub(in crate::stage) fn read_status(layout: &Layout) -> Status {
     let mounts = read_mounts(layout);
     let block = layout.sys.join("block");
     let arrays = list_names(&block).into_iter().filter(|name| block.join(name).join("md").is_dir());
