@@ -72,6 +72,18 @@ impl Level {
 pub enum FileSystem {
     /// ext4.
     Ext4,
+    /// A swap area, which is switched on and not mounted.
+    Swap,
+}
+
+impl FileSystem {
+    /// The word of the profile.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Swap => "swap",
+        }
+    }
 }
 
 /// The fourth field: words and `name=value`, separated by commas.
@@ -135,7 +147,7 @@ pub enum EntryProblem {
     #[error("unknown level \"{0}\" (raid0, raid1 and none are known)")]
     Level(String),
     /// No such file system.
-    #[error("unknown file system \"{0}\" (ext4 is known)")]
+    #[error("unknown file system \"{0}\" (ext4 and swap are known)")]
     FileSystem(String),
     /// The mount point cannot be one.
     #[error("mount point {0}")]
@@ -143,6 +155,17 @@ pub enum EntryProblem {
     /// A mount point, and nothing that could be mounted.
     #[error("a mount point needs a file system")]
     MountWithoutFs,
+    /// A mount point for swap.
+    #[error("swap has no mount point")]
+    MountedSwap,
+    /// An option that the entry has no use for.
+    #[error("option \"{option}\" has no meaning for {what}")]
+    Meaningless {
+        /// The option.
+        option: &'static str,
+        /// What the entry makes.
+        what: &'static str,
+    },
     /// Two entries with the same mount point.
     #[error("{mount} is already mounted by line {first}")]
     SameMount {
@@ -200,7 +223,8 @@ impl Volume {
     /// `max` bytes (but no fewer than 9) of letters, digits, `.`, `_` and `-`.
     pub fn slug(&self, first_disk: u32, max: usize) -> String {
         let Some(mount) = &self.mount else {
-            return format!("disk{first_disk}");
+            let kind = if self.fs == Some(FileSystem::Swap) { "swap" } else { "disk" };
+            return format!("{kind}{first_disk}");
         };
         let plain = mount.trim_start_matches('/');
         let is_exact = plain.len() <= max
@@ -250,16 +274,22 @@ fn parse_entry(assignment: &Assignment) -> Result<Entry, EntryProblem> {
     let fs = match fields.next().unwrap_or_default() {
         "" => None,
         "ext4" => Some(FileSystem::Ext4),
+        "swap" => Some(FileSystem::Swap),
         other => return Err(EntryProblem::FileSystem(excerpt(other.as_bytes()))),
     };
     let mount = match fields.next().unwrap_or_default() {
         "" => None,
         path => Some(parse_node_path(path)?),
     };
-    if mount.is_some() && fs.is_none() {
-        return Err(EntryProblem::MountWithoutFs);
+    match fs {
+        None if mount.is_some() => return Err(EntryProblem::MountWithoutFs),
+        Some(FileSystem::Swap) if mount.is_some() => return Err(EntryProblem::MountedSwap),
+        _ => {}
     }
     let options = parse_options(fields.next().unwrap_or_default())?;
+    if let Some(problem) = find_meaningless(fs, &options) {
+        return Err(problem);
+    }
     if fields.next().is_some() {
         return Err(EntryProblem::Fields);
     }
@@ -287,6 +317,23 @@ fn parse_options(text: &str) -> Result<VolumeOptions, EntryProblem> {
         }
     }
     Ok(options)
+}
+
+/// An option that is understood and could not be followed is a mistake too.
+fn find_meaningless(fs: Option<FileSystem>, options: &VolumeOptions) -> Option<EntryProblem> {
+    let (what, has_label) = match fs {
+        Some(FileSystem::Ext4) => return None,
+        Some(FileSystem::Swap) => ("swap", true),
+        None => ("disks without a file system", false),
+    };
+    let given = [
+        ("label", options.label.is_some() && !has_label),
+        ("reserved", options.reserved_percent.is_some()),
+        ("inode_ratio", options.bytes_per_inode.is_some()),
+    ];
+    let word = MOUNT_WORDS.into_iter().find(|word| options.mount_words.iter().any(|w| w == word));
+    let given = given.into_iter().find_map(|(option, is_given)| is_given.then_some(option));
+    given.or(word).map(|option| EntryProblem::Meaningless { option, what })
 }
 
 /// What fits ext4's 16 bytes and needs no escaping in `/dev/disk/by-label`.

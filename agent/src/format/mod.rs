@@ -7,4 +7,5 @@ pub mod elf;
 pub mod ext4;
 pub mod md;
 pub mod signature;
+pub mod swap;
 pub mod zstd;

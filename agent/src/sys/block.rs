@@ -12,7 +12,7 @@ use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::ioctl::{self, Opcode, opcode};
 
 use super::md::{self, DiskInfo};
-use super::{Linux, module, uevent};
+use super::{Linux, module, swap, uevent};
 
 const BLKGETSIZE64: Opcode = opcode::read::<usize>(0x12, 114);
 const BLKRRPART: Opcode = opcode::none(0x12, 95);
@@ -131,6 +131,12 @@ pub trait Disks {
     /// See [`md::stop_array`].
     fn stop_array(&self, array: &File) -> io::Result<()>;
 
+    /// `swapon(2)`.
+    ///
+    /// # Errors
+    /// See [`swap::swap_on`].
+    fn swap_on(&self, node: &Path) -> io::Result<()>;
+
     /// Fills `bytes` with random ones from `node`, `/dev/urandom`.
     ///
     /// # Errors
@@ -240,6 +246,10 @@ impl Disks for Linux {
 
     fn stop_array(&self, array: &File) -> io::Result<()> {
         md::stop_array(array)
+    }
+
+    fn swap_on(&self, node: &Path) -> io::Result<()> {
+        swap::swap_on(node)
     }
 
     fn random(&self, node: &Path, bytes: &mut [u8]) -> io::Result<()> {

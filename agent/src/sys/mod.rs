@@ -16,6 +16,7 @@ pub mod random;
 pub mod root;
 pub mod route;
 pub mod socket;
+pub mod swap;
 pub mod terminal;
 pub mod tree;
 mod uevent;

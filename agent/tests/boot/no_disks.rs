@@ -81,6 +81,10 @@ impl Disks for Recorder {
         no_disk()
     }
 
+    fn swap_on(&self, _: &Path) -> io::Result<()> {
+        no_disk()
+    }
+
     fn random(&self, _: &Path, _: &mut [u8]) -> io::Result<()> {
         no_disk()
     }

@@ -16,4 +16,5 @@ mod idle;
 mod inventory;
 mod profiles;
 mod safety;
+mod swap;
 mod witness;

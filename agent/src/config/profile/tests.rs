@@ -53,6 +53,15 @@ fn each_fault_of_an_entry_is_its_own_error() {
     assert_eq!(problem("disk_config=raid0"), EntryProblem::Name("disk_config".into()));
     assert_eq!(problem("disk_config[1]=raid0:xfs:/a"), EntryProblem::FileSystem("xfs".into()));
     assert_eq!(problem("disk_config[1]=raid0::/a"), EntryProblem::MountWithoutFs);
+    assert_eq!(problem("disk_config[1]=raid0:swap:/a"), EntryProblem::MountedSwap);
+    for (entry, option, what) in [
+        ("raid0:swap::noatime", "noatime", "swap"),
+        ("none:swap::reserved=1", "reserved", "swap"),
+        ("raid1:::label=x", "label", "disks without a file system"),
+    ] {
+        let expected = EntryProblem::Meaningless { option, what };
+        assert_eq!(problem(&format!("disk_config[1]={entry}")), expected);
+    }
     assert_eq!(problem("disk_config[1]=raid0:ext4:/a:keep:x"), EntryProblem::Fields);
     assert_eq!(problem("disk_config[1]=raid0:ext4:/a:kept"), EntryProblem::Option("kept".into()));
     assert_eq!(
@@ -87,6 +96,7 @@ fn the_fourth_field_is_read_word_by_word() {
 fn a_slug_is_short_plain_and_tells_mount_points_apart() {
     assert_eq!(volume("raid0:ext4:/scratch").slug(4, 25), "scratch");
     assert_eq!(volume("raid0").slug(4, 25), "disk4");
+    assert_eq!(volume("raid0:swap::label=x").slug(4, 25), "swap4");
     let (a, b) = (volume("raid0:ext4:/a/b"), volume("raid0:ext4:/a-b"));
     assert_ne!(a.slug(1, 25), b.slug(1, 25));
     let long = format!("raid0:ext4:/{}", "x".repeat(200));

@@ -14,6 +14,7 @@ mod table;
 use std::fmt;
 
 use super::md;
+use super::swap::{self, SwapHeader};
 
 pub use ext::ExtSuperblock;
 pub use marker::{MARKER_BYTES, encode_marker};
@@ -65,6 +66,8 @@ pub enum What {
     MdDamaged(md::SuperblockError),
     /// ext2, ext3 or ext4.
     Ext(ExtSuperblock),
+    /// A swap area.
+    Swap(SwapHeader),
     /// The agent was making the file system of the named volume and did not finish.
     Formatting(String),
     /// A partition table of the old kind.
@@ -93,6 +96,14 @@ impl Contents {
     pub fn only_ext(&self) -> Option<&ExtSuperblock> {
         match self.found.as_slice() {
             [Signature { what: What::Ext(superblock), .. }] => Some(superblock),
+            _ => None,
+        }
+    }
+
+    /// The swap area, where the device is one and nothing else.
+    pub fn only_swap(&self) -> Option<&SwapHeader> {
+        match self.found.as_slice() {
+            [Signature { what: What::Swap(header), .. }] => Some(header),
             _ => None,
         }
     }
@@ -142,6 +153,8 @@ impl fmt::Display for What {
             Self::Md090(superblock) => write!(f, "md 0.90 {}", LevelName(superblock.level)),
             Self::MdDamaged(error) => write!(f, "damaged md superblock ({error})"),
             Self::Ext(superblock) => superblock.fmt(f),
+            Self::Swap(header) if header.label.is_empty() => f.write_str("swap"),
+            Self::Swap(header) => write!(f, "swap \"{}\"", header.label.escape_default()),
             Self::Formatting(volume) => write!(f, "unfinished {}", volume.escape_default()),
             Self::Mbr => f.write_str("MBR partitions"),
             Self::Known(name) => f.write_str(name),
@@ -173,6 +186,9 @@ pub fn identify(windows: Windows<'_>) -> Contents {
     }
     if let Some(superblock) = ext::decode(windows.head) {
         found.push(Signature { offset: ext::OFFSET, what: What::Ext(superblock) });
+    }
+    if let Some(header) = swap::decode(windows.head) {
+        found.push(Signature { offset: 0, what: What::Swap(header) });
     }
     found.extend(table::find(windows));
     if table::has_mbr(windows.head, &found) {

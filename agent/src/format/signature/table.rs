@@ -23,11 +23,7 @@ const FROM_START: &[Magic] = &[
     Magic("LUKS", 0x8_0000, b"SKUL\xba\xbe"),
     Magic("btrfs", 0x1_0040, b"_BHRfS_M"),
     Magic("xfs", 0, b"XFSB"),
-    Magic("swap", 4096 - 10, b"SWAPSPACE2"),
-    Magic("swap", 8192 - 10, b"SWAPSPACE2"),
-    Magic("swap", 16384 - 10, b"SWAPSPACE2"),
-    Magic("swap", 65536 - 10, b"SWAPSPACE2"),
-    Magic("swap", 4096 - 10, b"SWAP-SPACE"),
+    Magic("old swap", 4096 - 10, b"SWAP-SPACE"),
     Magic("suspended system", 4096 - 10, b"S1SUSPEND\0"),
     Magic("bcache", 4096 + 24, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81"),
     Magic(

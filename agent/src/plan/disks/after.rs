@@ -10,8 +10,9 @@ use super::{DiskPlan, Step};
 /// as they would otherwise fill the node's memory.
 pub(super) fn plan_after(conf: &MkdiskConf, plan: &mut DiskPlan) {
     let mut mounts: Vec<Step> = plan.ranges.iter().flat_map(|range| range.mounts.clone()).collect();
-    mounts.sort_by_key(|step| depth(target(step)));
-    let targets: Vec<String> = mounts.iter().map(|step| target(step).to_owned()).collect();
+    // Swap areas, which have no target, come first.
+    mounts.sort_by_key(|step| target(step).map(depth));
+    let targets: Vec<String> = mounts.iter().filter_map(target).map(str::to_owned).collect();
     let is_provisioned = |path: &str| targets.iter().any(|target| is_within(path, target));
     plan.after = mounts;
     for dir in &conf.move_dirs {
@@ -40,10 +41,10 @@ fn refuse(conf: &MkdiskConf, plan: &mut DiskPlan, text: String) {
     plan.is_required_missing |= conf.required;
 }
 
-fn target(step: &Step) -> &str {
+fn target(step: &Step) -> Option<&str> {
     match step {
-        Step::Mount { target, .. } => target,
-        _ => "",
+        Step::Mount { target, .. } => Some(target),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Steps that make a volume on disks that may be written to.
 
-use crate::config::profile::{Level, Volume};
+use crate::config::profile::{FileSystem, Level, Volume};
 use crate::format::md::plan_geometry;
 
 use super::inventory::Disk;
@@ -76,7 +76,7 @@ impl<'a> Node<'a> {
             volume: volume_name(volume, first),
         });
         let stride_blocks = geometry.chunk_sectors / 8;
-        built.steps.push(match make_filesystem(first, volume, &array, None) {
+        built.steps.push(match make_contents(first, volume, &array, None) {
             Some(step) => with_stride(step, stride_blocks, stride_blocks.saturating_mul(count)),
             None => Step::Unmark { device: array.clone(), volume: volume_name(volume, first) },
         });
@@ -91,7 +91,7 @@ fn build_plain(first: u32, volume: &Volume, disks: &[(u32, &Disk)]) -> Built {
     let mut built = Built::default();
     for &(number, disk) in disks {
         let member = member((number, disk));
-        let made = make_filesystem(first, volume, &disk.name, Some(member.clone()));
+        let made = make_contents(first, volume, &disk.name, Some(member.clone()));
         if let Some(make) = made {
             let volume = volume_name(volume, first);
             built.steps.push(Step::MarkFormatting { disk: member, volume });
@@ -102,18 +102,18 @@ fn build_plain(first: u32, volume: &Volume, disks: &[(u32, &Disk)]) -> Built {
     built
 }
 
-fn make_filesystem(
-    first: u32,
-    volume: &Volume,
-    device: &str,
-    disk: Option<Member>,
-) -> Option<Step> {
-    volume.fs?;
+/// What makes the volume's file system or swap area, where it has one.
+fn make_contents(first: u32, volume: &Volume, device: &str, disk: Option<Member>) -> Option<Step> {
+    let (device, name) = (device.to_owned(), volume_name(volume, first));
+    let label = label(volume, first);
+    if volume.fs? == FileSystem::Swap {
+        return Some(Step::MakeSwap { device, disk, volume: name, label });
+    }
     Some(Step::MakeFilesystem {
-        device: device.to_owned(),
+        device,
         disk,
-        volume: volume_name(volume, first),
-        label: label(volume, first),
+        volume: name,
+        label,
         stride_blocks: 0,
         stripe_width_blocks: 0,
         reserved_percent: volume.options.reserved_percent.unwrap_or(RESERVED_PERCENT),
@@ -129,9 +129,11 @@ fn with_stride(mut step: Step, stride: u32, width: u32) -> Step {
     step
 }
 
-/// The volume's mount, of one disk among several where `number` is given.
+/// The volume's mount, of one disk among several where `number` is given; or its swapping.
 pub(super) fn mount(volume: &Volume, device: &str, number: Option<u32>) -> Option<Step> {
-    volume.fs?;
+    if volume.fs? == FileSystem::Swap {
+        return Some(Step::SwapOn { device: device.to_owned() });
+    }
     let target = volume.mount.as_ref()?;
     Some(Step::Mount {
         device: device.to_owned(),

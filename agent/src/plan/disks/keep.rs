@@ -253,10 +253,11 @@ fn find_exact<'a>(disks: &[(u32, &'a Disk)]) -> Option<Group<'a>> {
 
 /// What the array holds must be what the profile mounts.
 fn check_inner(group: &Group<'_>, volume: &Volume) -> Result<(), String> {
-    let Some(FileSystem::Ext4) = volume.fs else { return Ok(()) };
+    let Some(fs) = volume.fs else { return Ok(()) };
     match group.inner(volume.level) {
-        Some(inner) if inner.only_ext().is_some() => Ok(()),
-        Some(inner) => Err(format!("its array holds {inner}, not ext4")),
+        Some(inner) if fs == FileSystem::Ext4 && inner.only_ext().is_some() => Ok(()),
+        Some(inner) if fs == FileSystem::Swap && inner.only_swap().is_some() => Ok(()),
+        Some(inner) => Err(format!("its array holds {inner}, not {}", fs.name())),
         None => Err("what its array holds cannot be read".to_owned()),
     }
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 pub use crate::config::cmdline::Brake;
 use crate::config::mkdisk_conf::MkdiskConf;
-use crate::config::profile::{Entry, Profile, Volume};
+use crate::config::profile::{Entry, FileSystem, Profile, Volume};
 
 use inventory::{Disk, Inventory};
 pub use step::{Member, Step};
@@ -279,7 +279,9 @@ impl Default for RangePlan {
 }
 
 fn title(volume: &Volume, first: u32, last: u32) -> String {
-    let mount = volume.mount.as_deref().unwrap_or("not mounted");
+    let unmounted =
+        volume.fs.filter(|fs| *fs == FileSystem::Swap).map_or("not mounted", FileSystem::name);
+    let mount = volume.mount.as_deref().unwrap_or(unmounted);
     let disks = match last {
         last if last < first => format!("disk {first}"),
         last if last == first => format!("disk {first}"),

@@ -1,7 +1,7 @@
 //! Level `none` without wiping: each disk is mounted if it is ours, made if it is
 //! blank.
 
-use crate::config::profile::Volume;
+use crate::config::profile::{FileSystem, Volume};
 
 use super::build::{label, member, mount, volume_name};
 use super::inventory::Disk;
@@ -15,6 +15,10 @@ impl<'a> Node<'a> {
         volume: &Volume,
         disks: &[(u32, &'a Disk)],
     ) -> Result<Built, String> {
+        // Bare disks: there is nothing to find and nothing to make.
+        let Some(fs) = volume.fs else {
+            return Ok(Built { action: "left alone", ..Built::default() });
+        };
         let mut built = Built { action: "assemble", ..Built::default() };
         for &(number, disk) in disks {
             let name = format!("disk {number} ({})", disk.label());
@@ -23,8 +27,11 @@ impl<'a> Node<'a> {
                 .contents
                 .as_ref()
                 .map_err(|error| format!("{name} cannot be read: {error}"))?;
-            let is_ours = contents.only_ext().is_some_and(|ext| ext.label == label(volume, first));
-            if is_ours && volume.fs.is_some() {
+            let found = match fs {
+                FileSystem::Ext4 => contents.only_ext().map(|ext| &ext.label),
+                FileSystem::Swap => contents.only_swap().map(|swap| &swap.label),
+            };
+            if found.is_some_and(|found| *found == label(volume, first)) {
                 built.mounts.extend(mount(volume, &disk.name, mount_number));
                 continue;
             }
@@ -34,7 +41,8 @@ impl<'a> Node<'a> {
             let is_unfinished = contents.formatting() == Some(volume_name(volume, first).as_str());
             if !(contents.is_blank() || is_unfinished) {
                 let wanted = label(volume, first);
-                return Err(format!("{name} holds {contents}, not an ext4 labelled \"{wanted}\""));
+                let fs = fs.name();
+                return Err(format!("{name} holds {contents}, not {fs} labelled \"{wanted}\""));
             }
             if !self.may_create() {
                 return Err(format!("{name} is {contents}, and rsinit.disk=keep makes nothing"));

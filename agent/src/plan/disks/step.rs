@@ -109,6 +109,22 @@ pub enum Step {
         /// Bytes of space an inode.
         bytes_per_inode: Option<u32>,
     },
+    /// Makes a swap area.
+    MakeSwap {
+        /// `md0` or a disk's name.
+        device: String,
+        /// The disk, where there is no array.
+        disk: Option<Member>,
+        /// The volume whose mark the device bears until the end.
+        volume: String,
+        /// Label.
+        label: String,
+    },
+    /// Switches a swap area on.
+    SwapOn {
+        /// `md0` or a disk's name.
+        device: String,
+    },
     /// Mounts a volume below the new root.
     Mount {
         /// `md0` or a disk's name.
@@ -167,6 +183,8 @@ impl fmt::Display for Step {
             Self::MakeFilesystem { device, label, .. } => {
                 write!(f, "make ext4 \"{label}\" on {device}")
             }
+            Self::MakeSwap { device, label, .. } => write!(f, "make swap \"{label}\" on {device}"),
+            Self::SwapOn { device } => write!(f, "swap to {device}"),
             Self::Mount { device, target, .. } => write!(f, "mount {device} on {target}"),
             Self::MoveDir { from, to } => write!(f, "move {from} to {to}"),
             Self::MakeFscache { path } => write!(f, "make {path} for the file-system cache"),

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use crate::format::ext4;
 use crate::format::md::Superblock;
 use crate::format::signature::{Contents, MARKER_BYTES, encode_marker};
+use crate::format::swap::SwapHeader;
 use crate::layout::Layout;
 use crate::plan::disks::inventory::{Disk, Inventory};
 use crate::plan::disks::{Member, Step};
@@ -17,6 +18,7 @@ use crate::sys::Kernel;
 use super::array::{self, NewArray};
 use super::device::{check_identity, open_for_writing, wipe};
 use super::inventory::device_node;
+use super::swap::make_swap;
 
 /// What the steps of a plan are carried out with.
 pub(super) struct Workbench<'a> {
@@ -58,7 +60,13 @@ impl<'a> Workbench<'a> {
             Step::MarkFormatting { disk, volume } => self.mark(disk, volume),
             Step::Unmark { device, volume } => self.unmark(device, volume),
             Step::MakeFilesystem { .. } => self.make_filesystem(step),
-            Step::Mount { .. } | Step::MoveDir { .. } | Step::MakeFscache { .. } => {
+            Step::MakeSwap { device, disk, volume, label } => {
+                self.make_swap(device, disk.as_ref(), volume, label)
+            }
+            Step::SwapOn { .. }
+            | Step::Mount { .. }
+            | Step::MoveDir { .. }
+            | Step::MakeFscache { .. } => {
                 bail!("not a step of the preparation")
             }
         }
@@ -187,6 +195,20 @@ impl<'a> Workbench<'a> {
         make_ext4(self.kernel, &device, size, &options)
             .with_context(|| format!("making ext4 on {name}"))?;
         Ok(())
+    }
+
+    fn make_swap(
+        &self,
+        name: &str,
+        disk: Option<&Member>,
+        volume: &str,
+        label: &str,
+    ) -> anyhow::Result<()> {
+        let device = self.open_marked(name, disk, volume)?;
+        let size = self.kernel.size_bytes(&device).with_context(|| format!("measuring {name}"))?;
+        let header = SwapHeader { uuid: self.random_uuid()?, label: label.to_owned() };
+        make_swap(self.kernel, &device, size, &header)
+            .with_context(|| format!("making swap on {name}"))
     }
 
     fn ext4_options(&self, step: &Step) -> anyhow::Result<ext4::Options> {

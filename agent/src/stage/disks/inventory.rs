@@ -145,12 +145,14 @@ impl Usage {
 }
 
 fn read_usage(layout: &Layout) -> Usage {
+    Usage { mounts: read_mounts(layout), swaps: read_swaps(layout) }
+}
+
+/// The names of the devices in `/proc/swaps`.
+pub(super) fn read_swaps(layout: &Layout) -> BTreeSet<String> {
     let swaps = std::fs::read_to_string(layout.proc.join("swaps")).unwrap_or_default();
-    let swaps = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next());
-    Usage {
-        mounts: read_mounts(layout),
-        swaps: swaps.filter_map(|path| path.rsplit('/').next()).map(str::to_owned).collect(),
-    }
+    let paths = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    paths.filter_map(|path| path.rsplit('/').next()).map(str::to_owned).collect()
 }
 
 /// Device and target of each line of `/proc/self/mountinfo`: the third and the fifth

@@ -18,6 +18,7 @@ mod record;
 mod settings;
 mod settle;
 mod status;
+mod swap;
 
 use std::time::{Duration, Instant};
 
@@ -167,11 +168,20 @@ pub fn mount(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, log:
         _ => 0,
     });
     for (step, is_required) in &mounts {
-        let Step::Mount { device, target, options } = step else { continue };
         let start = Instant::now();
-        let result = moving::mount_volume(kernel, layout, device, target, options);
+        let result = match step {
+            Step::Mount { device, target, options } => {
+                moving::mount_volume(kernel, layout, device, target, options)
+            }
+            Step::SwapOn { device } => swap::swap_on(kernel, layout, device),
+            _ => continue,
+        };
         if prepared.close(log, step, start, result) {
-            prepared.mounted.push(target.clone());
+            match step {
+                Step::Mount { target, .. } => prepared.mounted.push(target.clone()),
+                Step::SwapOn { device } => prepared.swaps.push(device.clone()),
+                _ => {}
+            }
         } else {
             prepared.is_required_missing |= *is_required;
         }

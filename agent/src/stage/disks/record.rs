@@ -19,6 +19,8 @@ pub struct Prepared {
     pub outcomes: Vec<Outcome>,
     /// Where volumes are mounted, as paths of the node.
     pub mounted: Vec<String>,
+    /// Devices that are swapped to.
+    pub swaps: Vec<String>,
     /// What was copied for each moved folder.
     pub copied: Vec<(String, Copied)>,
     /// Whether something is missing that the node must have.

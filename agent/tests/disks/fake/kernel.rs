@@ -32,6 +32,7 @@ pub enum Call {
     Run(String),
     Stop(String),
     Mount { source: String, target: String },
+    SwapOn(String),
 }
 
 /// What becomes of a bind mount.
@@ -124,6 +125,7 @@ impl FakeKernel {
             }
         }
         std::fs::write(self.mountinfo(), "").unwrap();
+        let _ = std::fs::remove_file(self.layout.proc.join("swaps"));
     }
 
     fn mountinfo(&self) -> PathBuf {
@@ -368,6 +370,18 @@ impl Disks for FakeKernel {
         self.change(Call::Stop(name.clone()), |state| {
             self.remove(state, &name);
             std::fs::remove_file(self.layout.dev.join(&name))
+        })
+    }
+
+    fn swap_on(&self, node: &Path) -> io::Result<()> {
+        let name = node.file_name().unwrap().to_string_lossy().into_owned();
+        self.change(Call::SwapOn(name), |_| {
+            let swaps = self.layout.proc.join("swaps");
+            let mut file = OpenOptions::new().append(true).create(true).open(swaps)?;
+            let size = file.metadata()?.len();
+            let head = if size == 0 { "Filename Type Size Used Priority\n" } else { "" };
+            let line = format!("{head}{} partition 1 0 -2\n", node.display());
+            io::Write::write_all(&mut file, line.as_bytes())
         })
     }
 

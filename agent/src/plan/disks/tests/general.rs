@@ -121,7 +121,7 @@ fn single_disks_are_made_mounted_and_told_apart() {
     let mut inventory = node(1);
     inventory.disks[0].contents = Ok(ext4());
     let foreign = plan_with("", profile, &inventory, Brake::Auto);
-    assert!(foreign.is_idle() && foreign.refusals[0].contains("not an ext4 labelled \"data\""));
+    assert!(foreign.is_idle() && foreign.refusals[0].contains("not ext4 labelled \"data\""));
     inventory.disks[0].contents = Ok(contents(What::Formatting("data".into())));
     assert_eq!(wiped(&plan_with("", profile, &inventory, Brake::Auto)), [1]);
 }
