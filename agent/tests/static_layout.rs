@@ -145,7 +145,9 @@ fn image_and_overlays_come_one_by_one_in_any_form() {
         },
         ..provision
     };
-    let error = fetch_small(&absent.requests(What::Image)[0], &options(What::Image)).unwrap_err();
+    let mut few = options(What::Image);
+    few.policy.refusals = Some(3);
+    let error = fetch_small(&absent.requests(What::Image)[0], &few).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains("/container/debian: 404 after 3 tries"), "{text}");
     assert!(text.ends_with("the server has no such file"), "{text}");

@@ -107,6 +107,11 @@ impl Download {
         self.answer.total
     }
 
+    /// Which version of the file it is: its length and its `Last-Modified`.
+    pub fn version(&self) -> (Option<u64>, Option<String>) {
+        (self.total(), self.answer.modified.clone())
+    }
+
     /// How often it went on after a break.
     pub fn resumed(&self) -> u32 {
         self.resumed

@@ -65,10 +65,11 @@ pub struct Policy {
     pub first_wait: Duration,
     /// The longest wait.
     pub longest_wait: Duration,
-    /// The wait after 401 and 403: only a person can mend those.
+    /// The first wait after 400, 401 and 403, which only a person can mend; it grows to six times that.
     pub refused_wait: Duration,
-    /// Tries where the answer is a refusal (4xx) or no HTTP.
-    pub refusals: u32,
+    /// Tries where the answer is a refusal (4xx) or no HTTP; `None`: until the deadline, as
+    /// an image may be in the making, and a node's settings may be mended meanwhile.
+    pub refusals: Option<u32>,
     /// Ends it all before the deadline.
     pub stop: Stop,
     /// Is told each retry.
@@ -92,7 +93,7 @@ impl Policy {
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(10),
             refused_wait: Duration::from_secs(10),
-            refusals: 3,
+            refusals: None,
             stop: Stop::default(),
             on_retry: Arc::new(|_| {}),
         }
@@ -160,13 +161,16 @@ impl Target {
 pub struct Tries {
     policy: Policy,
     backoff: Backoff,
+    refused: Backoff,
     count: u32,
     refusals: u32,
 }
 
 impl Tries {
     pub(super) fn new(policy: &Policy) -> Self {
-        Self { policy: policy.clone(), backoff: policy.backoff(), count: 0, refusals: 0 }
+        let refused = Backoff::new(policy.refused_wait, policy.refused_wait.saturating_mul(6));
+        let backoff = policy.backoff();
+        Self { policy: policy.clone(), backoff, refused, count: 0, refusals: 0 }
     }
 
     /// Something came: patience begins anew.
@@ -174,6 +178,7 @@ impl Tries {
         self.count = 0;
         self.refusals = 0;
         self.backoff.reset();
+        self.refused.reset();
     }
 
     /// Takes in a failed try, and waits for the next.
@@ -183,7 +188,7 @@ impl Tries {
     pub(super) fn wait(&mut self, url: &str, cause: Cause) -> Result<(), Error> {
         self.count = self.count.saturating_add(1);
         let (limited, slow) = match &cause {
-            Cause::Status { code: 401 | 403, .. } => (true, true),
+            Cause::Status { code: 400 | 401 | 403, .. } => (true, true),
             Cause::Status { code: 408 | 429 | 500.., .. } => (false, false),
             Cause::Status { .. } | Cause::Protocol(_) => (true, false),
             // No right to a port below 1024: that does not come with waiting.
@@ -197,10 +202,11 @@ impl Tries {
             }
         };
         self.refusals = self.refusals.saturating_add(u32::from(limited));
-        if self.refusals >= self.policy.refusals.max(1) {
+        if self.policy.refusals.is_some_and(|most| self.refusals >= most.max(1)) {
             return Err(self.give_up(url, cause, false));
         }
-        let wait = if slow { self.policy.refused_wait } else { self.backoff.next_wait() };
+        let backoff = if slow { &mut self.refused } else { &mut self.backoff };
+        let wait = backoff.next_wait();
         let late = Instant::now() + wait >= self.policy.deadline;
         if !late {
             let retry = Retry { url, cause: &cause, tries: self.count, wait };
@@ -235,8 +241,44 @@ mod tests {
         Cause::Status { code, meaning: None }
     }
 
+    /// The waits that are told for `causes`, without waiting for the last.
+    fn told(policy: &Policy, codes: &[u16]) -> Vec<Duration> {
+        let waits = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let heard = Arc::clone(&waits);
+        let on_retry: Arc<dyn Fn(&Retry) + Send + Sync> =
+            Arc::new(move |retry| heard.lock().unwrap().push(retry.wait));
+        let mut tries = Tries::new(&Policy { on_retry, ..policy.clone() });
+        codes.iter().for_each(|code| drop(tries.wait("u", status(*code))));
+        waits.lock().unwrap().clone()
+    }
+
     #[test]
-    fn refusals_are_few_and_failures_many() {
+    fn what_a_person_must_mend_is_told_at_once_and_asked_again_slowly() {
+        let slow = Duration::from_millis(40);
+        let policy = Policy { refused_wait: slow, ..quick() };
+        for code in [400, 401, 403] {
+            let waits = told(&policy, &[code; 4]);
+            assert_eq!(waits.len(), 4);
+            assert!(waits[0] >= slow / 2 && waits[3] >= slow * 3, "{code}: {waits:?}");
+            assert!(waits[3] <= slow * 9, "{code}: {waits:?}");
+        }
+        for code in [404, 408, 429, 500, 503] {
+            assert!(told(&policy, &[code; 4]).iter().all(|wait| *wait < slow / 2), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_asked_again_until_the_deadline_unless_tries_are_counted() {
+        let mut tries = Tries::new(&quick());
+        for code in [404, 400, 401, 403, 410].repeat(4) {
+            assert!(tries.wait("u", status(code)).is_ok(), "{code}");
+        }
+        assert!(tries.wait("u", Cause::Protocol(String::new())).is_ok());
+    }
+
+    #[test]
+    fn by_hand_refusals_are_few_and_failures_many() {
+        let quick = || Policy { refusals: Some(3), ..quick() };
         let mut tries = Tries::new(&quick());
         assert!(tries.wait("u", status(404)).is_ok());
         assert!(tries.wait("u", status(404)).is_ok());

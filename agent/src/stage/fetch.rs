@@ -2,8 +2,8 @@
 //!
 //! Two things are told apart. A connection that breaks is resumed inside the stream, by
 //! [`net::Download`]. An archive that turns out damaged, or changed while it came, is fetched again
-//! from its start; where three downloads end in the very same error, the archive itself is
-//! taken to be so.
+//! from its start, until the deadline: a large image is in the making for minutes. Where three
+//! downloads end in the very same error, the archive itself is taken to be so.
 
 mod attempt;
 mod command;
@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::format::archive;
 use crate::log;
 use crate::net::tls::Pinned;
-use crate::net::{self, Candidate, Policy, Target};
+use crate::net::{self, Candidate, Download, Policy, Target};
 use crate::plan::fetch::{Request, What};
 use crate::stage::progress::{Progress, ProgressLine};
 use crate::sys::tree;
@@ -36,7 +36,7 @@ const SMALL: u64 = 256 << 20;
 pub struct Options {
     /// Patience with the server, and the deadline of it all.
     pub policy: Policy,
-    /// Downloads of a damaged or changed archive, the first included.
+    /// Downloads of a damaged or changed archive, the first included; `u32::MAX`: until the deadline.
     pub downloads: u32,
     /// The SHA-256 that the file must have, as it is served.
     pub sha256: Option<[u8; 32]>,
@@ -56,7 +56,7 @@ impl Options {
             counter.fetch_add(1, Ordering::Relaxed);
             log::line(what.stage(), retry);
         });
-        Self { policy, downloads: 5, sha256: None, pinned: None, retries }
+        Self { policy, downloads: u32::MAX, sha256: None, pinned: None, retries }
     }
 }
 
@@ -85,8 +85,9 @@ pub struct Fetched {
 /// The server refuses or is not there until the deadline, or its archive is damaged for good.
 pub fn fetch_small(request: &Request, options: &Options) -> anyhow::Result<Vec<u8>> {
     let target = target(request, options.pinned.as_ref());
-    with_restarts(request.what, options, || {
+    with_restarts(request.what, options, |version| {
         let download = net::open(&target, &options.policy)?;
+        *version = download.version();
         let url = download.url();
         let mut bytes = Vec::new();
         download.take(SMALL + 1).read_to_end(&mut bytes)?;
@@ -125,13 +126,15 @@ pub fn fetch_and_unpack(
     }
     let (progress, say) = (Progress::default(), Mutex::new(say));
     let mut started = false;
-    let (mut fetched, restarts) = with_restarts(request.what, &options, || {
+    let (mut fetched, restarts) = with_restarts(request.what, &options, |version| {
         if std::mem::replace(&mut started, true) {
             tree::empty(root).with_context(|| format!("emptying {}", root.display()))?;
             progress.reset();
         }
         run_and_tell(&options.policy, &progress, &say, |policy| {
-            fetch_once(&target, root, &options, policy, &progress)
+            let download = net::open(&target, policy)?;
+            *version = download.version();
+            fetch_once(download, root, &options, &progress)
         })
     })?;
     fetched.retries = fetched.retries.saturating_add(restarts);
@@ -140,15 +143,12 @@ pub fn fetch_and_unpack(
 
 /// One download from its start to its end.
 fn fetch_once(
-    target: &Target,
+    download: Download,
     root: &Path,
     options: &Options,
-    policy: &Policy,
     progress: &Progress,
 ) -> anyhow::Result<Fetched> {
-    let download = net::open(target, policy)?;
-    let total = download.total().unwrap_or(0);
-    progress.total.store(total, std::sync::atomic::Ordering::Relaxed);
+    progress.total.store(download.total().unwrap_or(0), Ordering::Relaxed);
     let mut source = Metered::new(download, progress, options.sha256.is_some());
     let unpacked = super::unpack::unpack(root, &mut source, progress).map_err(|error| {
         // The network's errors name the address themselves.

@@ -25,17 +25,23 @@ pub fn connect_from_reserved_port(
     timeout: Duration,
 ) -> io::Result<TcpStream> {
     let until = Instant::now() + timeout;
+    Ok(first_free(first, |port| connect_from(to, port, until))?)
+}
+
+/// The first of all ports, from `first` on and round, with which `connect` succeeds.
+fn first_free<T>(
+    first: u16,
+    mut connect: impl FnMut(u16) -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
     let mut last = Errno::ADDRINUSE;
     for step in 0..COUNT {
-        let port = LOWEST + (first % COUNT + step) % COUNT;
-        match connect_from(to, port, until) {
-            Ok(stream) => return Ok(stream),
+        match connect(LOWEST + (first % COUNT + step) % COUNT) {
             // Taken by another socket, or by an old connection to the same server.
             Err(errno @ (Errno::ADDRINUSE | Errno::ADDRNOTAVAIL)) => last = errno,
-            Err(errno) => return Err(errno.into()),
+            done => return done,
         }
     }
-    Err(last.into())
+    Err(last)
 }
 
 fn connect_from(to: SocketAddr, port: u16, until: Instant) -> rustix::io::Result<TcpStream> {
@@ -91,6 +97,31 @@ mod tests {
         assert!((LOWEST..1024).contains(&port) && port != taken);
         let second = connect_from_reserved_port(to, taken - LOWEST, SECOND).unwrap();
         assert_ne!(second.local_addr().unwrap().port(), port);
+    }
+
+    #[test]
+    fn ports_that_are_taken_or_not_to_be_had_are_passed_over_and_other_errors_are_not() {
+        let mut tried = Vec::new();
+        let port = first_free(65_000, |port| {
+            tried.push(port);
+            match tried.len() {
+                1 => Err(Errno::ADDRINUSE),
+                2 => Err(Errno::ADDRNOTAVAIL),
+                _ => Ok(port),
+            }
+        });
+        let start = LOWEST + 65_000 % COUNT;
+        assert_eq!((port, tried), (Ok(start + 2), vec![start, start + 1, start + 2]));
+        let refused =
+            first_free(0, |port| if port > LOWEST { Ok(()) } else { Err(Errno::CONNREFUSED) });
+        assert_eq!(refused, Err(Errno::CONNREFUSED));
+        let mut all = Vec::new();
+        let none = first_free::<()>(1023, |port| {
+            all.push(port);
+            Err(Errno::ADDRNOTAVAIL)
+        });
+        all.sort_unstable();
+        assert_eq!((none, all), (Err(Errno::ADDRNOTAVAIL), (512..1024).collect()));
     }
 
     #[test]

@@ -128,6 +128,15 @@ fn wwinit_d_scripts_run_by_name_before_the_root_is_there() {
         [script("10-sfdisk.sh"), script("20-mkfs.sh"), mount("tmpfs", "tmpfs", "/sysroot")]
     );
     assert!(bench.sysroot().join("warewulf/run/.ignition-done").exists());
+    let prefix = bench.dir.path().join("tmp/wwinit").display().to_string();
+    let environment = kernel.environment.lock().unwrap().clone();
+    assert!(environment.contains(&("PREFIX".to_owned(), prefix)), "{environment:?}");
+    // Fetched once, used twice: for the scripts, and over the image.
+    assert!(bench.dir.path().join("tmp/wwinit/etc/hostname").exists());
+    assert_eq!(fs::read_to_string(bench.sysroot().join("etc/hostname")).unwrap(), "node1\n");
+    let requests = bench.server.requests();
+    let system = requests.iter().filter(|one| one.query("stage") == Some("system")).count();
+    assert_eq!(system, 1);
 }
 
 #[test]

@@ -35,6 +35,10 @@ pub enum Call {
 /// The recorder, and what it answers.
 pub struct Recorder {
     pub calls: Mutex<Vec<Call>>,
+    /// Options of each mount, in the order of the calls.
+    pub options: Mutex<Vec<String>>,
+    /// Environment of the last program.
+    pub environment: Mutex<Vec<(String, String)>>,
     /// How the hook ends, or the errno with which it does not start.
     pub hook: Result<Exit, i32>,
     /// What the hook writes to its output.
@@ -49,6 +53,8 @@ impl Recorder {
     pub fn new(base: &Path) -> Self {
         Self {
             calls: Mutex::new(Vec::new()),
+            options: Mutex::default(),
+            environment: Mutex::default(),
             hook: Ok(Exit::Status(0)),
             says: "",
             refuses: Vec::new(),
@@ -78,6 +84,7 @@ impl Mounts for Recorder {
             return Err(io::Error::from_raw_os_error(*errno));
         }
         let source = self.shown(Path::new(&mount.source));
+        self.options.lock().unwrap().push(mount.data.clone());
         self.record(Call::Mount(mount.fstype.clone(), source, self.shown(&mount.target)));
         Ok(())
     }
@@ -94,6 +101,7 @@ impl Mounts for Recorder {
 
 impl Processes for Recorder {
     fn run_in_root(&self, command: &RootCommand, mut log: File) -> io::Result<Exit> {
+        *self.environment.lock().unwrap() = command.env.clone();
         self.record(Call::Run(command.program.clone(), command.args.clone()));
         log.write_all(self.says.as_bytes())?;
         self.hook.map_err(io::Error::from_raw_os_error)

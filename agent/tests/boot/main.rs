@@ -11,9 +11,11 @@
 mod hooks;
 mod kernel;
 mod no_disks;
+mod protocol;
 mod server;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +40,15 @@ impl Bench {
 
     /// The same with a site that `change` has had a look at.
     fn with_site(image: impl FnOnce(&Path), change: impl FnOnce(Site) -> Site) -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap(), image, change)
+    }
+
+    /// The same with a server that listens there.
+    fn at(
+        address: SocketAddr,
+        image: impl FnOnce(&Path),
+        change: impl FnOnce(Site) -> Site,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = |name: &str| {
             let path = dir.path().join(name);
@@ -62,7 +73,7 @@ impl Bench {
             ..Node::default()
         };
         let site = change(Site { nodes: vec![node], ..Site::default() });
-        let server = Server::start("127.0.0.1:0".parse().unwrap(), site).unwrap();
+        let server = Server::start(address, site).unwrap();
         Self { dir, server }
     }
 

@@ -27,7 +27,7 @@ fn a_server_without_the_image_is_named_and_nothing_is_handed_over() {
         fs::remove_file(bench.dir.path().join(name)).unwrap();
     }
     let kernel = bench.recorder();
-    let (result, report) = bench.boot(&kernel, "");
+    let (result, report) = bench.boot(&kernel, "rsinit.deadline=3");
     let error = result.unwrap_err();
     assert!(error.starts_with("image: GET http://127.0.0.1:"), "{error}");
     assert!(error.contains("stage=image") && error.contains("404"), "{error}");

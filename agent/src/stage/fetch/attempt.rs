@@ -114,17 +114,22 @@ pub fn run_and_tell<T: Send>(
     })
 }
 
-/// Repeats `work` while another download may help. Also returns how often it started again.
+/// Length and date of a file on the server.
+pub type Version = (Option<u64>, Option<String>);
+
+/// Repeats `work` while another download may help; `work` says which version of the file it
+/// was given. Also returns how often it started again.
 pub fn with_restarts<T>(
     what: What,
     options: &Options,
-    mut work: impl FnMut() -> anyhow::Result<T>,
+    mut work: impl FnMut(&mut Version) -> anyhow::Result<T>,
 ) -> anyhow::Result<(T, u32)> {
     let mut backoff = options.policy.backoff();
-    let mut before = (String::new(), 0);
+    let mut before = (String::new(), Version::default(), 0);
     let mut restarts = 0;
     loop {
-        let error = match work() {
+        let mut version = Version::default();
+        let error = match work(&mut version) {
             Ok(done) => return Ok((done, restarts)),
             Err(error) => error,
         };
@@ -133,8 +138,9 @@ pub fn with_restarts<T>(
         }
         let text = format!("{error:#}");
         let downloads = restarts + 1;
-        // A file that changes is no damage: it may well change again.
-        let same = if before.0 == text && !is_changed(&error) { before.1 + 1 } else { 1 };
+        // A file that changes or grows is no damage: it is in the making.
+        let is_same = before.0 == text && before.1 == version && !is_changed(&error);
+        let same = if is_same { before.2 + 1 } else { 1 };
         if same >= SAME {
             return Err(error).context(format!("{same} downloads ended in the same error"));
         }
@@ -150,7 +156,7 @@ pub fn with_restarts<T>(
             return Err(error).context("no time to start again");
         }
         restarts = downloads;
-        before = (text, same);
+        before = (text, version, same);
     }
 }
 

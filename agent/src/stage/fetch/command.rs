@@ -17,6 +17,9 @@ use crate::stage::unpack::{Unpacked, unpack};
 /// Seconds for everything, where `--deadline` says nothing else.
 const DEADLINE: u64 = 900;
 
+/// Tries where the server refuses: by hand, that is the answer.
+const REFUSALS: u32 = 3;
+
 /// `rsinit fetch --uri URL --root DIR [--stage image|system|runtime]… [--compress auto|gz|raw]
 /// [--assetkey KEY] [--uuid UUID] [--sha256 HEX] [--deadline SECONDS]`: fetches what is asked, in
 /// the order given (all three where nothing is), and unpacks it below DIR.
@@ -58,6 +61,8 @@ pub fn run_fetch(mut args: lexopt::Parser) -> anyhow::Result<()> {
     for what in stages {
         let mut options = Options::until(deadline, what);
         options.sha256 = sha256.filter(|_| what == What::Image);
+        // Somebody waits for the answer.
+        options.policy.refusals = Some(REFUSALS);
         fetch_stage(&server, what, &root, &options).with_context(|| what.name())?;
     }
     Ok(())

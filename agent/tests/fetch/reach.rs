@@ -1,22 +1,6 @@
 //! Which servers are reached, and which are not asked at all.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
-use std::fs;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-
-use rsinit::plan::fetch::{Provision, What};
-use rsinit::stage::fetch::{Options, fetch_small};
-use test_vm::server::{Node, Server, Site};
-
-const MAC: &str = "52:54:00:00:00:01";
-
-fn quick() -> Options {
-    let mut options = Options::until(Instant::now() + Duration::from_secs(60), What::System);
-    options.policy.first_wait = Duration::from_millis(5);
-    options
-}
+use super::*;
 
 #[test]
 fn servers_are_reached_by_ipv6_too() {
