@@ -59,6 +59,45 @@ fn a_range_is_206_only_while_the_file_is_the_same() {
 }
 
 #[test]
+fn an_answer_has_the_headers_of_gos_serve_content_and_no_others() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = server(&temp);
+    let whole = ask(&server, "image", "");
+    let head = whole.split("\r\n\r\n").next().unwrap();
+    let mut names: Vec<&str> =
+        head.lines().skip(1).map(|line| line.split(':').next().unwrap()).collect();
+    names.sort_unstable();
+    let expected = ["Accept-Ranges", "Content-Length", "Content-Type", "Date", "Last-Modified"];
+    assert_eq!(names, expected);
+    assert_eq!(field(&whole, "Content-Length"), "10");
+    let error = ask(&server, "nonsense", "");
+    assert!(error.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{error}");
+    assert_eq!(field(&error, "Content-Length"), "0");
+}
+
+#[test]
+fn an_overlay_is_built_at_its_first_request_and_then_kept() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = server(&temp);
+    fs::write(temp.path().join("overlay/etc/late"), "later than the start").unwrap();
+    assert!(ask(&server, "system", "").contains("etc/late\0"));
+    fs::write(temp.path().join("overlay/etc/later"), "x").unwrap();
+    assert!(!ask(&server, "system", "").contains("etc/later\0"));
+    server.rebuild_overlays();
+    assert!(ask(&server, "system", "").contains("etc/later\0"));
+}
+
+#[test]
+fn versions_are_chosen_by_name() {
+    use test_vm::server::Version;
+    let named =
+        ["4.5.8", "4.6.1", "4.6.5", "4.7", "4.7.0"].map(|name| Version::parse(name).unwrap());
+    let [old, one, five, new, also_new] = named;
+    assert!(old < one && one < five && five < new && new == also_new);
+    assert_eq!(Version::parse("4.8"), None);
+}
+
+#[test]
 fn no_gz_is_404_and_an_overlay_has_both_forms() {
     let temp = tempfile::tempdir().unwrap();
     let server = server(&temp);

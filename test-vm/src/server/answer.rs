@@ -1,5 +1,6 @@
 //! Which answer a request gets: Warewulf's routes, stages and refusals, by version.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::message::Head;
@@ -47,7 +48,9 @@ pub fn decide(site: &Site, head: &Head, port: u16, is_tls: bool) -> Answer {
     if stage == "runtime" && site.tls.is_some() && !is_tls {
         return Answer::Refusal(403);
     }
-    if stage == "runtime" && site.secure && port >= 1024 {
+    // Single overlays by name, with the port of root for each: no longer from 4.7 on.
+    let names = head.query("overlay").filter(|_| site.version < Version::V4_7_0).unwrap_or("");
+    if (stage == "runtime" || !names.is_empty()) && site.secure && port >= 1024 {
         return Answer::Refusal(401);
     }
     let mac = parts
@@ -58,7 +61,7 @@ pub fn decide(site: &Site, head: &Head, port: u16, is_tls: bool) -> Answer {
     if node.asset_key.as_deref().is_some_and(|key| head.query("assetkey") != Some(key)) {
         return Answer::Refusal(401);
     }
-    stage_answer(node, &stage, head.query("compress").unwrap_or(""))
+    stage_answer(node, &stage, names, head.query("compress").unwrap_or(""))
 }
 
 /// The stage a route stands for; `None` for a route the mux does not have, `Some(None)` for one
@@ -101,7 +104,16 @@ fn plain_stage(version: Version, stage: &str) -> String {
     known.to_owned()
 }
 
-fn stage_answer(node: &Node, stage: &str, compress: &str) -> Answer {
+/// The folders that `names`, between commas, choose: all without one, none if one is not there.
+fn choose(folders: &[PathBuf], names: &str) -> Option<Vec<PathBuf>> {
+    if names.is_empty() {
+        return Some(folders.to_vec());
+    }
+    let find = |name| folders.iter().find(|folder| folder.file_name() == Some(OsStr::new(name)));
+    names.split(',').map(|name| find(name).cloned()).collect()
+}
+
+fn stage_answer(node: &Node, stage: &str, overlays: &str, compress: &str) -> Answer {
     let status = if matches!(compress, "" | "gz") { 200 } else { 404 };
     let gz = compress == "gz";
     let file = |path: Option<&Path>| match path {
@@ -113,11 +125,9 @@ fn stage_answer(node: &Node, stage: &str, compress: &str) -> Answer {
         }
         Some(path) => Answer::File { path: path.to_owned(), status },
     };
-    let overlay = |folders: &[PathBuf]| Answer::Overlay {
-        mac: node.mac.clone(),
-        folders: folders.to_vec(),
-        gz,
-        status,
+    let overlay = |folders: &[PathBuf]| match choose(folders, overlays) {
+        Some(folders) => Answer::Overlay { mac: node.mac.clone(), folders, gz, status },
+        None => Answer::Refusal(404),
     };
     match stage {
         "root" => file(Some(node.image.as_path()).filter(|path| !path.as_os_str().is_empty())),
@@ -188,5 +198,73 @@ mod tests {
         let raw = Answer::File { path: "/i.img".into(), status: 404 };
         assert_eq!(ask(&format!("/provision/{MAC}?stage=image&compress=zst")), raw);
         assert_eq!(ask("/provision/52-54-00-00-00-01?stage=image"), image("/i.img"));
+    }
+
+    #[test]
+    fn single_overlays_are_given_by_name_until_4_7() {
+        let folders = |version, names: &str, port| {
+            let mut site = site(version);
+            site.nodes[0].system = ["/o/wwinit", "/o/hostname"].map(PathBuf::from).to_vec();
+            let text =
+                format!("GET /provision/{MAC}?stage=system&overlay={names} HTTP/1.1\r\n\r\n");
+            let head = Head::read(&mut text.as_bytes()).unwrap().unwrap();
+            match decide(&site, &head, port, false) {
+                Answer::Overlay { folders, .. } => Ok(folders.len()),
+                other => Err(other),
+            }
+        };
+        assert_eq!(folders(Version::V4_6_1, "hostname", 1023), Ok(1));
+        assert_eq!(folders(Version::V4_6_1, "hostname,wwinit", 1023), Ok(2));
+        assert_eq!(folders(Version::V4_6_1, "hostname", 1024), Err(Answer::Refusal(401)));
+        assert_eq!(folders(Version::V4_5_8, "nonsense", 1023), Err(Answer::Refusal(404)));
+        assert_eq!(folders(Version::V4_7_0, "hostname", 1024), Ok(2));
+    }
+
+    #[test]
+    fn old_names_of_routes_are_aliases_in_4_7_and_a_node_may_be_named_in_the_query() {
+        let ask = |version, target: &str| ask(version, target, 1023);
+        for route in ["container", "image"] {
+            assert_eq!(
+                ask(Version::V4_7_0, &format!("/{route}/{MAC}?stage=kernel")),
+                image("/i.img")
+            );
+        }
+        assert_eq!(ask(Version::V4_7_0, &format!("/image?wwid={MAC}")), image("/i.img"));
+        assert_eq!(
+            ask(Version::V4_6_5, &format!("/provision?wwid={MAC}&stage=image")),
+            Answer::Refusal(400)
+        );
+        for route in ["overlay-system", "overlay-runtime"] {
+            for version in [Version::V4_5_8, Version::V4_6_5, Version::V4_7_0] {
+                let found = ask(version, &format!("/{route}/{MAC}"));
+                assert!(matches!(found, Answer::Overlay { .. }), "{version:?} {route}: {found:?}");
+            }
+        }
+        assert_eq!(
+            ask(Version::V4_7_0, &format!("/kmods/{MAC}")),
+            Answer::Text(404, "404 page not found\n")
+        );
+    }
+
+    #[test]
+    fn a_wrong_key_is_401_and_the_runtime_overlay_outside_tls_403() {
+        let mut site = site(Version::V4_7_0);
+        site.nodes[0].asset_key = Some("rack 7".to_owned());
+        let ask = |site: &Site, target: &str| {
+            let text = format!("GET {target} HTTP/1.1\r\n\r\n");
+            let head = Head::read(&mut text.as_bytes()).unwrap().unwrap();
+            [false, true].map(|is_tls| decide(site, &head, 1023, is_tls))
+        };
+        let refused = |status| [Answer::Refusal(status), Answer::Refusal(status)];
+        assert_eq!(ask(&site, &format!("/image/{MAC}")), refused(401));
+        assert_eq!(ask(&site, &format!("/image/{MAC}?assetkey=rack_7")), refused(401));
+        let right = format!("/image/{MAC}?assetkey=rack%207");
+        assert_eq!(ask(&site, &right), [image("/i.img"), image("/i.img")]);
+        site.tls = Some(crate::server::Certificate::new().unwrap());
+        let runtime = format!("/runtime/{MAC}?assetkey=rack%207");
+        let [plain, tls] = ask(&site, &runtime);
+        assert_eq!(plain, Answer::Refusal(403));
+        assert!(matches!(tls, Answer::Overlay { .. }), "{tls:?}");
+        assert_eq!(ask(&site, &right), [image("/i.img"), image("/i.img")]);
     }
 }
