@@ -13,6 +13,7 @@ pub mod console;
 pub mod demo;
 pub mod disk;
 pub mod facts;
+pub mod floor;
 pub mod image;
 pub mod initramfs;
 pub mod kernel;
