@@ -11,7 +11,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
-	@echo 'make test      everything: make check, then the boot tests in QEMU'
+	@echo 'make test      everything: make check, make fuzz, and the boot tests in QEMU'
 	@echo 'make test-all  make test, and what takes long: every point at which power can go'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
 	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
@@ -28,9 +28,11 @@ build: setup
 check: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo fmt --manifest-path agent/fuzz/Cargo.toml --check
+	cargo clippy --manifest-path agent/fuzz/Cargo.toml --locked --target-dir target/fuzz -- -D warnings
 	cargo test --workspace --locked
 
-# Two targets at a time: four minutes for all, and a first build.
+# Two targets at a time: four minutes for all, and a first build of a minute or two.
 FUZZ_SECONDS ?= 60
 fuzz: setup
 	FUZZ_SECONDS=$(FUZZ_SECONDS) agent/fuzz/run.sh
@@ -39,7 +41,7 @@ harness: build
 	cargo build --release --locked --target $(TARGET) -p test-vm --bin witness
 	cargo build --profile harness --locked -p test-vm --bin test-vm
 
-test: check test-vm
+test: check fuzz test-vm
 
 # The power goes at every point of a disk plan, not at some.
 test-all: test

@@ -3,7 +3,7 @@
 //! Left out is what differs on purpose: a folder entry over a link to a folder, and one of root
 //! with mode 755 over a folder that is there; `unpack.rs` has those.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
 mod common;
 
