@@ -304,3 +304,22 @@ pub fn whole(entries: &[Vec<u8>]) -> Vec<u8> {
     bytes.extend(entry("TRAILER!!!", [0, 0, 0, 0, 1, 0], (0, 0), b""));
     bytes
 }
+
+/// A small tmpfs, unmounted at the end.
+pub struct Small(pub tempfile::TempDir);
+
+impl Small {
+    pub fn mount(options: &str) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        let data = std::ffi::CString::new(options).unwrap();
+        rustix::mount::mount("small", temp.path(), "tmpfs", flags, Some(data.as_c_str())).unwrap();
+        Self(temp)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        rustix::mount::unmount(self.0.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
+}

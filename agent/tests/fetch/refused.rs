@@ -127,3 +127,19 @@ fn a_writer_that_fails_stops_the_download() {
     assert_eq!(setting.server.requests()[0].fault, Some(stall));
     assert!(setting.server.requests()[0].sent < all.len() as u64);
 }
+
+#[test]
+fn a_root_that_is_full_is_said_at_once_with_file_and_sizes() {
+    need_root();
+    let setting = Setting::new(|_| {});
+    let bytes = common::whole(&[common::file("usr/lib/large", &vec![7; 3 << 20])]);
+    fs::write(setting.temp.path().join("image.img.gz"), gzip(&bytes)).unwrap();
+    let small = common::Small::mount("size=1m");
+    let request = setting.provision().request(What::Image);
+    let fetched = fetch_and_unpack(&request, small.0.path(), &quick(), &mut |_| {});
+    let error = format!("{:#}", fetched.unwrap_err());
+    assert!(error.contains("unpacking usr/lib/large: the root is full: "), "{error}");
+    assert!(error.contains("of the file's 3145728 bytes written, 1 MiB in all"), "{error}");
+    // Another download would end no better.
+    assert_eq!(setting.statuses(), [200]);
+}

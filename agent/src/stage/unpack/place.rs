@@ -217,9 +217,10 @@ impl Placer {
         path: &[u8],
         entry: &Entry,
     ) -> anyhow::Result<()> {
-        if entry.nlink > 1
-            && let Arrival::Link(made) = self.links.arrive(entry, path)
-        {
+        // A device that could not be made has no further names; where it could, each is made.
+        let is_device = matches!(entry.kind, Kind::CharDevice | Kind::BlockDevice);
+        let is_shared = entry.nlink > 1 && !(is_device && self.own.0 != 0);
+        if is_shared && let Arrival::Link(made) = self.links.arrive(entry, path) {
             return self.link(&made, path);
         }
         let (major, minor) = entry.rdev;
