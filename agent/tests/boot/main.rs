@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on fails"
@@ -13,6 +14,7 @@ mod kernel;
 mod no_disks;
 mod protocol;
 mod server;
+mod static_layout;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,13 +1,6 @@
 //! Booting from a plain web server: a real nginx on loopback with the image compressed by
 //! the real zstd, and overlays in all three forms.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
-
 use std::fs;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -15,11 +8,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rsinit::plan::fetch::{Provision, Routes, What};
-use rsinit::stage::fetch::{Options, fetch_and_unpack, fetch_small};
-use rsinit::stage::progress::Progress;
-use rsinit::stage::unpack::unpack;
+use rsinit::layout::Layout;
 use test_vm::server::write_archive;
+
+use super::kernel::Recorder;
+use super::static_program;
 
 /// nginx in the foreground, ended when this is dropped.
 struct Nginx {
@@ -101,54 +94,40 @@ fn image_and_overlays_come_one_by_one_in_any_form() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     };
-    put("container/rocky", zstd(&archive(dir.path(), "image", "image")));
+    fs::create_dir_all(dir.path().join("tree/image/sbin")).unwrap();
+    static_program(&dir.path().join("tree/image/sbin/init"));
+    let image = archive(dir.path(), "image", "image");
+    put("container/zstd", zstd(&image));
+    put("container/gzip", gzip(&image));
+    put("container/raw", image);
     put("overlay/system/wwinit/node1", archive(dir.path(), "wwinit", "wwinit"));
     put("overlay/system/hostname/node1", gzip(&archive(dir.path(), "hostname", "hostname")));
     put("overlay/runtime/hosts/node1", zstd(&archive(dir.path(), "hosts", "hosts")));
     // nginx's worker is another user.
     Command::new("chmod").args(["-R", "a+rX"]).arg(dir.path()).status().unwrap();
     let nginx = Nginx::start(dir.path(), &files);
-    let provision = Provision {
-        base: format!("http://127.0.0.1:{}", nginx.port),
-        routes: Routes::Static {
-            image: "rocky".to_owned(),
-            node: "node1".to_owned(),
-            system: vec!["wwinit".to_owned(), "hostname".to_owned()],
-            runtime: vec!["hosts".to_owned()],
-        },
-        ..Provision::default()
+    let boot = |image: &str, more: &str| {
+        let node = tempfile::tempdir().unwrap();
+        let cmdline = format!(
+            "root=rsinit rsinit.uri=http://127.0.0.1:{} rsinit.layout=static rsinit.image={image} \
+             rsinit.node=node1 rsinit.system=wwinit,hostname rsinit.runtime=hosts rsinit.onfail=shell {more}",
+            nginx.port
+        );
+        let kernel = Recorder::new(node.path());
+        let result = rsinit::stage::run(&kernel, &Layout::under(node.path()), &cmdline);
+        (result.map_err(|error| format!("{error:#}")), node)
     };
-    let root = tempfile::tempdir().unwrap();
-    let options = |what| Options::until(Instant::now() + Duration::from_secs(30), what);
-    for what in [What::Image, What::System, What::Runtime] {
-        for request in provision.requests(what) {
-            if what == What::Image {
-                let say = &mut |_| ();
-                fetch_and_unpack(&request, root.path(), &options(what), say).unwrap();
-            } else {
-                let bytes = fetch_small(&request, &options(what)).unwrap();
-                unpack(root.path(), bytes.as_slice(), &Progress::default()).unwrap();
-            }
+    for form in ["zstd", "gzip", "raw"] {
+        let (result, node) = boot(form, "rsinit.deadline=60");
+        assert_eq!(result, Ok(()), "{form}");
+        let etc = node.path().join("sysroot/etc");
+        for name in ["image", "wwinit", "hostname", "hosts"] {
+            assert_eq!(fs::read_to_string(etc.join(name)).unwrap(), name, "{form}");
         }
+        assert_eq!(fs::read_to_string(etc.join("last")).unwrap(), "hosts");
     }
-    for name in ["image", "wwinit", "hostname", "hosts"] {
-        assert_eq!(fs::read_to_string(root.path().join("etc").join(name)).unwrap(), name);
-    }
-    assert_eq!(fs::read_to_string(root.path().join("etc/last")).unwrap(), "hosts");
-
-    let absent = Provision {
-        routes: Routes::Static {
-            image: "debian".to_owned(),
-            node: String::new(),
-            system: vec![],
-            runtime: vec![],
-        },
-        ..provision
-    };
-    let mut few = options(What::Image);
-    few.policy.refusals = Some(3);
-    let error = fetch_small(&absent.requests(What::Image)[0], &few).unwrap_err();
-    let text = format!("{error:#}");
-    assert!(text.contains("/container/debian: 404 after 3 tries"), "{text}");
-    assert!(text.ends_with("the server has no such file"), "{text}");
+    let error = boot("debian", "rsinit.deadline=2").0.unwrap_err();
+    assert!(error.starts_with("image: GET http://127.0.0.1:"), "{error}");
+    assert!(error.contains("/container/debian: 404"), "{error}");
+    assert!(error.ends_with("the server has no such file"), "{error}");
 }
