@@ -43,7 +43,7 @@ fn disk(slot: u32) -> Disk {
         serial: format!("S{slot}"),
         wwid: format!("nvme.S{slot}"),
         size_bytes: u64::from(slot) << 30,
-        logical_block_bytes: if slot % 2 == 0 { 512 } else { 4096 },
+        logical_block_bytes: if slot.is_multiple_of(2) { 512 } else { 4096 },
         is_read_only: false,
         is_removable: false,
         holders: Vec::new(),
