@@ -29,11 +29,12 @@ pub use crate::format::archive::find_files;
 /// First bytes of the source: they tell its form, or what it is instead.
 const START: usize = 16;
 
-/// Bytes of the source that are handed over at a time.
-const SOURCE_BLOCK: usize = 64 << 10;
+/// Bytes of the source that are handed over at a time, and such blocks on their way at most.
+const SOURCE: (usize, usize) = (256 << 10, 6);
 
-/// Inflated bytes that are handed over at a time: most files are written in one piece.
-const ARCHIVE_BLOCK: usize = 256 << 10;
+/// The same for inflated bytes. Most files are written in one piece; and while many small files are
+/// written, which takes longer than inflating them, the inflater still has where to go.
+const ARCHIVE: (usize, usize) = (512 << 10, 20);
 
 /// Most warnings that are kept.
 const WARNINGS: usize = 100;
@@ -63,8 +64,8 @@ pub fn unpack(
     let got = pipe::fill(&mut source, &mut start)?;
     let start = start.get(..got).unwrap_or_default();
     let form = compression::sniff(start)?;
-    let block = if form == Form::Raw { ARCHIVE_BLOCK } else { SOURCE_BLOCK };
-    let (feed, drain) = pipe::pipe(block);
+    let (size, depth) = if form == Form::Raw { ARCHIVE } else { SOURCE };
+    let (feed, drain) = pipe::pipe(size, depth);
     let mut source = start.chain(source);
     thread::scope(|scope| {
         let reading =
@@ -91,7 +92,8 @@ fn unpack_form<'scope>(
     if form == Form::Raw {
         return join(write(source)?);
     }
-    let (feed, archive) = pipe::pipe(ARCHIVE_BLOCK);
+    let (size, depth) = ARCHIVE;
+    let (feed, archive) = pipe::pipe(size, depth);
     let inflating = named("inflate").spawn_scoped(scope, move || inflate(source, feed))?;
     let written = join(write(archive)?);
     first_cause_of(inflating, written)

@@ -1,10 +1,8 @@
 //! Blocks of bytes handed from one thread to the next, and back empty.
 
 use std::io::{self, BufRead, Read};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-
-/// Blocks on their way at most; with those in work this bounds the memory to eight blocks.
-const DEPTH: usize = 6;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The other end is gone: its own error says why.
 #[derive(Debug, thiserror::Error)]
@@ -16,30 +14,47 @@ enum Message {
     End,
 }
 
+/// Blocks to be filled again. The one used last comes first: it is still in the processor's cache.
+#[derive(Default)]
+struct Empty(Mutex<Vec<Vec<u8>>>);
+
+impl Empty {
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Vec<u8>>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The end that fills blocks.
 pub struct Feed {
     /// Bytes of a block.
     size: usize,
     full: SyncSender<Message>,
-    empty: Receiver<Vec<u8>>,
+    empty: Arc<Empty>,
 }
 
 /// The end that reads them, without copying.
 pub struct Drain {
     full: Receiver<Message>,
-    empty: Sender<Vec<u8>>,
+    empty: Arc<Empty>,
     block: Vec<u8>,
     used: usize,
     ended: bool,
 }
 
-/// A pipe of a few blocks of `size` bytes. A block goes on its way when it is full: so large that a
+/// A pipe of blocks of `size` bytes, `depth` of them on their way at most; with the one in work at
+/// either end this bounds its memory. A block goes on its way when it is full: so large that a
 /// hand-over costs nothing, and so small that a slow source does not keep the other end waiting.
-pub fn pipe(size: usize) -> (Feed, Drain) {
-    let (full_in, full_out) = sync_channel(DEPTH);
-    let (empty_in, empty_out) = channel();
-    let drain = Drain { full: full_out, empty: empty_in, block: Vec::new(), used: 0, ended: false };
-    (Feed { size, full: full_in, empty: empty_out }, drain)
+pub fn pipe(size: usize, depth: usize) -> (Feed, Drain) {
+    let (full_in, full_out) = sync_channel(depth);
+    let empty = Arc::new(Empty::default());
+    let drain = Drain {
+        full: full_out,
+        empty: Arc::clone(&empty),
+        block: Vec::new(),
+        used: 0,
+        ended: false,
+    };
+    (Feed { size, full: full_in, empty }, drain)
 }
 
 impl Feed {
@@ -49,7 +64,7 @@ impl Feed {
     /// `source` fails, or the other end is gone ([`Gone`]).
     pub fn fill_from(&self, source: &mut dyn Read) -> io::Result<()> {
         loop {
-            let mut block = self.empty.try_recv().unwrap_or_default();
+            let mut block = self.empty.with(Vec::pop).unwrap_or_default();
             block.resize(self.size, 0);
             let filled = fill(source, &mut block);
             let got = *filled.as_ref().unwrap_or(&0);
@@ -92,8 +107,7 @@ impl BufRead for Drain {
                 Ok(Message::Block(block)) => {
                     let old = std::mem::replace(&mut self.block, block);
                     self.used = 0;
-                    // The filling end may have finished: then nobody needs it.
-                    let _ = self.empty.send(old);
+                    self.empty.with(|blocks| blocks.push(old));
                 }
                 Ok(Message::End) => self.ended = true,
                 Err(_) => return Err(io::Error::other(Gone)),
@@ -122,7 +136,7 @@ mod tests {
     #[test]
     fn all_bytes_come_through_in_order() {
         let bytes: Vec<u8> = (0..3_000_001u32).map(|n| n.to_le_bytes()[0] ^ 7).collect();
-        let (feed, mut drain) = pipe(256 << 10);
+        let (feed, mut drain) = pipe(256 << 10, 2);
         let sent = bytes.clone();
         let thread = std::thread::spawn(move || feed.fill_from(&mut &sent[..]));
         let mut got = Vec::new();
@@ -139,7 +153,7 @@ mod tests {
                 Err(io::Error::other("broken"))
             }
         }
-        let (feed, mut drain) = pipe(256 << 10);
+        let (feed, mut drain) = pipe(256 << 10, 2);
         let error = feed.fill_from(&mut (&b"abc"[..]).chain(Broken)).unwrap_err();
         assert_eq!(error.to_string(), "broken");
         drop(feed);
@@ -148,7 +162,7 @@ mod tests {
 
     #[test]
     fn filling_stops_when_nobody_reads() {
-        let (feed, drain) = pipe(256 << 10);
+        let (feed, drain) = pipe(256 << 10, 2);
         drop(drain);
         assert!(feed.fill_from(&mut io::repeat(1)).unwrap_err().get_ref().unwrap().is::<Gone>());
     }
