@@ -8,7 +8,7 @@
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -57,6 +57,12 @@ pub fn line(stage: &str, text: impl Display) {
     to_kernel(|sinks| sinks.kmsg.as_ref(), DEBUG, &line);
 }
 
+/// Says one line on the console alone, and not in the kernel's log: the end of a
+/// program's own output.
+pub fn on_console(stage: &str, text: impl Display) {
+    to_person(&one_line(format_args!("{stage}: {text}")));
+}
+
 /// Says a line of a boot that failed.
 pub fn failure(text: impl Display) {
     let line = one_line(text);
@@ -69,7 +75,8 @@ pub fn failure(text: impl Display) {
     }
 }
 
-/// A log for a program's output that only root reads; appended to, its folder made.
+/// A log for a program's output that only root reads, also where it was there before with
+/// another mode; appended to, its folder made.
 ///
 /// # Errors
 /// The folder or the file cannot be made.
@@ -78,7 +85,10 @@ pub fn open_private_log(path: &Path) -> anyhow::Result<File> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     }
     let open = File::options().create(true).append(true).mode(0o600).open(path);
-    open.with_context(|| format!("opening {}", path.display()))
+    let file = open.with_context(|| format!("opening {}", path.display()))?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("setting the mode of {}", path.display()))?;
+    Ok(file)
 }
 
 fn one_line(text: impl Display) -> String {

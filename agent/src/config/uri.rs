@@ -62,13 +62,15 @@ impl BootUri {
     /// # Errors
     /// [`UriError`], naming the URI.
     pub fn parse(uri: &str) -> Result<Self, UriError> {
+        // A query may hold the asset key, and what stands before an `@` a password.
+        let uri = shown(uri);
+        let uri = uri.as_str();
         let wrong = || uri.to_owned();
         let (tls, rest) = match (uri.strip_prefix("http://"), uri.strip_prefix("https://")) {
             (Some(rest), _) => (false, rest),
             (_, Some(rest)) => (true, rest),
             _ => return Err(UriError::Scheme(wrong())),
         };
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
         let (authority, path) = match rest.split_once('/') {
             Some((authority, path)) => (authority, path),
             None => (rest, ""),
@@ -82,6 +84,16 @@ impl BootUri {
             },
         };
         Ok(Self { server, mac })
+    }
+}
+
+/// `uri` without its query, and with the user and password before an `@` as `...`.
+fn shown(uri: &str) -> String {
+    let uri = uri.split(['?', '#']).next().unwrap_or_default();
+    match (uri.split_once("://"), uri.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),
+        (None, Some((_, rest))) => format!("...@{rest}"),
+        _ => uri.to_owned(),
     }
 }
 

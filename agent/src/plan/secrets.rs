@@ -1,6 +1,9 @@
 //! The secrets' mount: what mount(2) needs to be told without mount.nfs.
 
 use std::net::IpAddr;
+use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::config::secrets::NfsSource;
 
@@ -9,6 +12,8 @@ use crate::config::secrets::NfsSource;
 pub struct NfsMount {
     /// `host:/path`, as it stands in the mount table.
     pub source: String,
+    /// `4.2`, `4.1`, `4.0` or `3`.
+    pub version: String,
     /// `nfs4`, or `nfs` for version 3.
     pub fstype: &'static str,
     /// NFS's own options. Source: nfs(5), and `fs/nfs/fs_context.c`.
@@ -17,7 +22,55 @@ pub struct NfsMount {
 
 /// How long one request may stay unanswered, in tenths of a second, and how often
 /// it is sent again: a server that hangs must not hang the boot. Source: nfs(5).
-const PATIENCE: &str = "soft,timeo=50,retrans=2";
+const PATIENCE_OF_A_REQUEST: &str = "soft,timeo=50,retrans=2";
+/// TCP port of NFSv4. Source: RFC 7530, section 3.1.
+const NFS_PORT: u16 = 2049;
+
+/// How long a server that does not answer yet is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one that answers "no" is asked again: a server that is just coming up may
+/// not have exported everything yet.
+pub const SHORT_PATIENCE: Duration = Duration::from_secs(6);
+/// Time between two rounds of attempts.
+pub const PAUSE: Duration = Duration::from_secs(2);
+
+/// What an attempt that failed leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The next older version, then asking again for [`PATIENCE`].
+    NextVersion,
+    /// Asking again for so long.
+    AskAgain(Duration),
+    /// Nothing helps.
+    GiveUp,
+}
+
+/// What the errno of mount(2) for an NFS file system means, in words, where its own
+/// text misleads; and what comes of it. Source: `fs/nfs/nfs4super.c`, `net/sunrpc/clnt.c`.
+pub fn judge(errno: Errno) -> (Then, &'static str) {
+    match errno {
+        Errno::PROTONOSUPPORT | Errno::PROTOTYPE => {
+            (Then::NextVersion, "the server does not speak this version of NFS")
+        }
+        Errno::INVAL => (Then::NextVersion, "this kernel or the server cannot do it so"),
+        Errno::NODEV => (Then::GiveUp, "the initramfs has no NFS (nfs.ko, nfsv4.ko, nfsv3.ko)"),
+        Errno::ACCESS | Errno::PERM => {
+            (Then::AskAgain(SHORT_PATIENCE), "the server does not export it to this node")
+        }
+        Errno::NOENT | Errno::STALE => {
+            (Then::AskAgain(SHORT_PATIENCE), "the server has no such export")
+        }
+        Errno::CONNREFUSED => (Then::AskAgain(PATIENCE), "no NFS server runs there (yet)"),
+        Errno::TIMEDOUT | Errno::IO => (Then::AskAgain(PATIENCE), "the server does not answer"),
+        Errno::HOSTUNREACH
+        | Errno::NETUNREACH
+        | Errno::HOSTDOWN
+        | Errno::NETDOWN
+        | Errno::CONNRESET
+        | Errno::AGAIN => (Then::AskAgain(PATIENCE), "the server cannot be reached"),
+        _ => (Then::GiveUp, ""),
+    }
+}
 
 /// The mounts to try, in order: the version that was asked for, or all from the
 /// newest on.
@@ -32,21 +85,32 @@ pub fn plan_mounts(source: &NfsSource, server: IpAddr, client: IpAddr) -> Vec<Nf
         .iter()
         .map(|version| NfsMount {
             source: format!("{host}:{}", source.path),
+            version: (*version).to_owned(),
             fstype: if *version == "3" { "nfs" } else { "nfs4" },
-            options: options(version, &source.security, server, client),
+            options: options(version, source, server, client),
         })
         .collect()
 }
 
-fn options(version: &str, security: &str, server: IpAddr, client: IpAddr) -> String {
+/// Its superblock is its own (`nosharecache`): when it is unmounted, nothing else keeps it.
+fn options(version: &str, source: &NfsSource, server: IpAddr, client: IpAddr) -> String {
     let family = if server.is_ipv6() { "tcp6" } else { "tcp" };
-    let common = format!("vers={version},addr={server},proto={family},sec={security},{PATIENCE}");
-    if version == "3" {
-        // No rpc.statd and no lock manager in an initramfs; reading needs neither.
-        format!("{common},nolock,mountproto={family},mountvers=3,mountaddr={server}")
-    } else {
-        format!("{common},port=2049,clientaddr={client}")
+    let security = &source.security;
+    let common = format!(
+        "vers={version},addr={server},proto={family},sec={security},{PATIENCE_OF_A_REQUEST},nosharecache"
+    );
+    if version != "3" {
+        let port = source.port.unwrap_or(NFS_PORT);
+        return format!("{common},port={port},clientaddr={client}");
     }
+    // No rpc.statd and no lock manager in an initramfs; reading needs neither.
+    let mut options = format!("{common},nolock,mountproto={family},mountvers=3,mountaddr={server}");
+    for (name, port) in [("port", source.port), ("mountport", source.mount_port)] {
+        if let Some(port) = port {
+            options.push_str(&format!(",{name}={port}"));
+        }
+    }
+    options
 }
 
 #[cfg(test)]
@@ -71,7 +135,7 @@ mod tests {
         assert_eq!(
             mounts[0].options,
             "vers=4.2,addr=10.0.0.1,proto=tcp,sec=sys,soft,timeo=50,retrans=2,\
-             port=2049,clientaddr=10.0.0.9"
+             nosharecache,port=2049,clientaddr=10.0.0.9"
         );
     }
 
@@ -82,5 +146,28 @@ mod tests {
         let mounts = mounts(&source);
         assert_eq!(mounts.len(), 1);
         assert_eq!(mounts[0].source, "[fd00::1]:/warewulf/secrets");
+    }
+
+    #[test]
+    fn version_3_finds_its_ports_by_rpcbind_or_is_told_them() {
+        let options =
+            |text: &str| mounts(&NfsSource::parse(text).unwrap().unwrap()).remove(0).options;
+        let plain = "vers=3,addr=10.0.0.1,proto=tcp,sec=sys,soft,timeo=50,retrans=2,nosharecache,\
+                     nolock,mountproto=tcp,mountvers=3,mountaddr=10.0.0.1";
+        assert_eq!(options("nfs://head/s?vers=3"), plain);
+        assert_eq!(
+            options("nfs://head:2049/s?vers=3&mountport=20048"),
+            format!("{plain},port=2049,mountport=20048")
+        );
+    }
+
+    #[test]
+    fn a_server_that_says_no_is_not_waited_for_as_long_as_one_that_is_not_there() {
+        assert_eq!(judge(Errno::CONNREFUSED).0, Then::AskAgain(PATIENCE));
+        assert_eq!(judge(Errno::ACCESS).0, Then::AskAgain(SHORT_PATIENCE));
+        assert_eq!(judge(Errno::NOENT).0, Then::AskAgain(SHORT_PATIENCE));
+        assert_eq!(judge(Errno::PROTONOSUPPORT).0, Then::NextVersion);
+        assert_eq!(judge(Errno::NODEV).0, Then::GiveUp);
+        assert!(SHORT_PATIENCE < PATIENCE);
     }
 }

@@ -26,11 +26,13 @@ pub struct Furnished<'a> {
 pub fn furnish<'a>(ctx: &Context<'a>) -> anyhow::Result<Furnished<'a>> {
     let mut furnished = Furnished { mounts: Vec::new() };
     let layout = ctx.layout;
-    furnished.add(ctx, fresh("proc", "proc", ""), "proc")?;
-    furnished.add(ctx, fresh("sysfs", "sysfs", ""), "sys")?;
+    furnished.add(ctx, fresh("proc", MountFlags::NOEXEC, ""), "proc")?;
+    furnished.add(ctx, fresh("sysfs", MountFlags::NOEXEC, ""), "sys")?;
     furnished.add_bind(ctx, &layout.dev, "dev")?;
-    furnished.add(ctx, fresh("devpts", "devpts", "gid=5,mode=620,ptmxmode=666"), "dev/pts")?;
-    furnished.add(ctx, fresh("tmpfs", "tmpfs", "mode=1777"), "dev/shm")?;
+    let pts = fresh("devpts", MountFlags::NOEXEC, "gid=5,mode=620,ptmxmode=666");
+    furnished.add(ctx, pts, "dev/pts")?;
+    // Also the hook's scratch space, where Ansible's `script` starts what it copied there.
+    furnished.add(ctx, fresh("tmpfs", MountFlags::NODEV, "mode=1777"), "dev/shm")?;
     furnished.add_bind(ctx, &layout.run, "run")?;
     furnished.add_resolv_conf(ctx)?;
     Ok(furnished)
@@ -92,12 +94,12 @@ impl<'a> Furnished<'a> {
     }
 }
 
-fn fresh(source: &str, fstype: &str, data: &str) -> Mount {
+fn fresh(fstype: &str, flags: MountFlags, data: &str) -> Mount {
     Mount {
-        source: source.to_owned(),
+        source: fstype.to_owned(),
         target: Default::default(),
         fstype: fstype.to_owned(),
-        flags: MountFlags::NOSUID | MountFlags::NOEXEC,
+        flags: MountFlags::NOSUID | flags,
         data: data.to_owned(),
     }
 }

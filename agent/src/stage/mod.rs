@@ -43,6 +43,7 @@ use crate::report::Report;
 use crate::sys::Kernel;
 use context::{Context, Done};
 use network::Reached;
+use secrets::Secrets;
 use source::Source;
 
 /// Time beyond the deadline after which a boot that still runs is stuck.
@@ -180,9 +181,9 @@ fn run_hook(ctx: &Context<'_>, plan: &BootPlan, reached: &Reached) -> anyhow::Re
         }
         PrebootOnFail::Fail => Err(error),
     };
-    let hook = match preboot::choose(ctx, plan) {
-        Ok(Some(hook)) => hook,
-        Ok(None) => return Ok(()),
+    let hooks = match preboot::choose(ctx, plan) {
+        Ok(hooks) if hooks.run.is_empty() => return Ok(()),
+        Ok(hooks) => hooks,
         Err(error) => return tolerate(error.context(preboot::NAME)),
     };
     let mut mounted = None;
@@ -193,10 +194,12 @@ fn run_hook(ctx: &Context<'_>, plan: &BootPlan, reached: &Reached) -> anyhow::Re
             Err(error) => return tolerate(error),
         }
     }
-    let ran = ctx
-        .step(preboot::NAME, &format!("running {}", hook.name), || preboot::run(ctx, plan, &hook));
+    let words = mounted.as_ref().map(Secrets::words);
+    let ran = ctx.step(preboot::NAME, &format!("running {}", hooks.name()), || {
+        preboot::run(ctx, plan, reached, &hooks, words)
+    });
     if let Some(secrets) = mounted {
-        ctx.step("secrets-gone", "unmounting the secrets", || secrets.close())?;
+        ctx.step(secrets::GONE, "unmounting the secrets", || secrets.close())?;
     }
     ran.or_else(tolerate)
 }

@@ -1,45 +1,50 @@
 //! The cluster's secrets: mounted for as long as the preboot hook runs.
 
+mod release;
+mod words;
+
 use std::fs;
 use std::io;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
 use super::context::{Context, Done};
 use super::network::Reached;
+use crate::config::mountinfo::Device;
+use crate::config::secret_words::SecretWords;
 use crate::config::secrets::NfsSource;
+use crate::layout::Layout;
 use crate::log;
-use crate::plan::secrets::{NfsMount, plan_mounts};
-use crate::sys::guard::MountGuard;
+use crate::plan::secrets::{NfsMount, PATIENCE, PAUSE, SHORT_PATIENCE, Then, judge, plan_mounts};
+use crate::sys::Kernel;
 use crate::sys::mount::Mount;
 
 /// The stage's name.
 pub const NAME: &str = "secrets";
+/// The name of the stage that takes them away.
+pub const GONE: &str = "secrets-gone";
 
-/// How long a server that does not answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two rounds of attempts.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Where they are mounted, in the new root.
+pub const FOLDER: &str = "secrets";
 
-/// The secrets, mounted; gone when this is closed or dropped.
+/// The secrets, mounted; taken away when this is closed or dropped.
 pub struct Secrets<'a> {
-    mount: MountGuard<'a>,
-    folder: Folder,
-}
-
-/// The mount point, removed when it goes out of scope.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir(&self.0) {
-            log::line(NAME, format_args!("removing {}: {error}", self.0.display()));
-        }
-    }
+    kernel: &'a dyn Kernel,
+    layout: &'a Layout,
+    /// Where they are mounted.
+    target: PathBuf,
+    /// The numbers of their mounts, that of an export below included.
+    mounts: Vec<u64>,
+    /// The devices of their superblocks.
+    devices: Vec<Device>,
+    /// What must not be written into a log of them.
+    words: SecretWords,
+    released: bool,
 }
 
 /// Mounts the secrets at `/secrets` of the new root, without mount.nfs.
@@ -51,46 +56,76 @@ pub fn mount<'a>(
     source: &NfsSource,
     reached: &Reached,
 ) -> anyhow::Result<Done<Secrets<'a>>> {
-    let server = server_address(source, reached)?;
-    let local = ctx.kernel.source_address((server, 2049).into()).unwrap_or(reached.local);
-    let target = ctx.layout.sysroot.join("secrets");
+    let target = ctx.layout.sysroot.join(FOLDER);
     create_folder(&target)?;
-    let folder = Folder(target);
-    let mounts = plan_mounts(source, server, local);
-    let give_up = (Instant::now() + PATIENCE).min(ctx.deadline);
+    let begun = Instant::now();
     let mut retries = 0;
     loop {
-        match attempt(ctx, &mounts, &folder.0) {
-            Ok((mount, note)) => {
-                let value = Secrets { mount, folder };
-                return Ok(Done { value, note, bytes: None, retries });
+        let (cause, patience) = match attempt(ctx, source, reached, &target) {
+            Ok((secrets, note)) => {
+                return Ok(Done { value: secrets, note, bytes: None, retries });
             }
-            Err((error, worth_waiting)) => {
-                let what = format!("mounting {}:{} by NFS", source.host, source.path);
-                if !worth_waiting || Instant::now() + PAUSE >= give_up {
-                    return Err(anyhow!(error).context(what));
-                }
-                retries += 1;
-                log::line(NAME, format_args!("{what}: {error}; trying again in {PAUSE:?}"));
-                std::thread::sleep(PAUSE);
-            }
+            Err(failed) => failed,
+        };
+        let next = Instant::now() + PAUSE;
+        let over = patience.is_none_or(|patience| next >= begun + patience);
+        if over || next >= ctx.deadline {
+            remove_folder(&target)?;
+            return Err(cause);
         }
+        retries += 1;
+        log::line(NAME, format_args!("{cause:#}; trying again in {PAUSE:?}"));
+        std::thread::sleep(PAUSE);
     }
 }
 
-impl Secrets<'_> {
-    /// Unmounts the secrets and removes their folder.
+impl<'a> Secrets<'a> {
+    /// What has just been mounted; from now on it is taken away again whatever happens.
+    fn mounted(ctx: &Context<'a>, target: &Path) -> Self {
+        Self {
+            kernel: ctx.kernel,
+            layout: ctx.layout,
+            target: target.to_owned(),
+            mounts: Vec::new(),
+            devices: Vec::new(),
+            words: SecretWords::default(),
+            released: false,
+        }
+    }
+
+    /// What must not be written into a log of them.
+    pub fn words(&self) -> &SecretWords {
+        &self.words
+    }
+
+    /// Ends whoever lives in the new root or holds on to the secrets, unmounts them and
+    /// removes their folder; the note says who was ended.
     ///
     /// # Errors
-    /// `EBUSY` while a process holds on to them: such a root must not be handed over.
+    /// They are still there, and why: such a root must not be handed over.
     pub fn close(mut self) -> anyhow::Result<Done<()>> {
-        let target = self.folder.0.clone();
-        self.mount.close().with_context(|| format!("unmounting {}", target.display()))?;
-        drop(self);
-        if fs::symlink_metadata(&target).is_ok() {
-            bail!("{} is still there", target.display());
+        let ended = self.release()?;
+        let target = self.target.display();
+        let folder = match fs::symlink_metadata(&self.target) {
+            Ok(_) => "its folder is the image's and not empty".to_owned(),
+            Err(_) => format!("{target} removed"),
+        };
+        let ended = match ended.as_slice() {
+            [] => String::new(),
+            names => format!(", after ending {}", names.join(", ")),
+        };
+        Ok(Done::new((), format!("unmounted{ended}, {folder}")))
+    }
+}
+
+impl Drop for Secrets<'_> {
+    /// The way of a panic: the boot fails then, and hands no root over.
+    fn drop(&mut self) {
+        if !self.released
+            && let Err(error) = self.release()
+        {
+            log::line(GONE, format_args!("{error:#}"));
         }
-        Ok(Done::new((), format!("unmounted, {} removed", target.display())))
     }
 }
 
@@ -110,57 +145,88 @@ fn create_folder(target: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn server_address(source: &NfsSource, reached: &Reached) -> anyhow::Result<std::net::IpAddr> {
-    use std::net::ToSocketAddrs as _;
-    if let Ok(address) = source.host.parse() {
-        return Ok(address);
-    }
-    let found = (source.host.as_str(), 2049).to_socket_addrs();
-    match found.map(|mut addresses| addresses.next()) {
-        Ok(Some(address)) => Ok(address.ip()),
-        Ok(None) => Ok(reached.server),
-        Err(error) => Err(error).with_context(|| format!("resolving {}", source.host)),
+/// One with files in it is the image's own, and stays.
+fn remove_folder(target: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir(target) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Err(error).with_context(|| format!("removing {}", target.display()))
+        }
+        _ => Ok(()),
     }
 }
 
-/// Tries each version once. The flag says whether waiting may help.
+/// Finds the server and tries each version once. Failed, it says how long asking again
+/// makes sense.
 fn attempt<'a>(
     ctx: &Context<'a>,
-    mounts: &[NfsMount],
+    source: &NfsSource,
+    reached: &Reached,
     target: &Path,
-) -> Result<(MountGuard<'a>, String), (io::Error, bool)> {
-    let mut last = io::Error::from(Errno::PROTONOSUPPORT);
-    for nfs in mounts {
-        let mount = Mount {
-            source: nfs.source.clone(),
-            target: target.to_owned(),
-            fstype: nfs.fstype.to_owned(),
-            flags: MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-            data: nfs.options.clone(),
-        };
-        last = match MountGuard::mount(ctx.kernel, &mount) {
-            Ok(guard) => {
-                let version = nfs.options.split(',').next().unwrap_or_default();
-                return Ok((guard, format!("{} read-only ({version})", nfs.source)));
+) -> Result<(Secrets<'a>, String), (anyhow::Error, Option<Duration>)> {
+    let (server, local) =
+        find_server(ctx, source, reached).map_err(|error| (error, Some(SHORT_PATIENCE)))?;
+    let mut last = (Errno::PROTONOSUPPORT, String::new());
+    for nfs in plan_mounts(source, server, local) {
+        match mount_once(ctx, &nfs, target) {
+            Ok(()) => {
+                let mut secrets = Secrets::mounted(ctx, target);
+                secrets.find().map_err(|error| (error, None))?;
+                if let Err(error) = secrets.learn() {
+                    // The hook may be luckier, where it knows the names of the files.
+                    ctx.warn(NAME, &format!("{error:#}: they are not kept out of the hook's log"));
+                }
+                return Ok((secrets, format!("{} read-only ({})", nfs.source, nfs.version)));
             }
-            Err(error) => error,
-        };
-        // Only a version that the server (or this kernel) does not speak leads to the next.
-        let errno = Errno::from_io_error(&last);
-        if !matches!(errno, Some(Errno::PROTONOSUPPORT | Errno::INVAL | Errno::PROTOTYPE)) {
+            Err(errno) => last = (errno, format!("mounting {} by NFS {}", nfs.source, nfs.version)),
+        }
+        if judge(last.0).0 != Then::NextVersion {
             break;
         }
     }
-    let worth_waiting = matches!(
-        Errno::from_io_error(&last),
-        Some(
-            Errno::CONNREFUSED
-                | Errno::TIMEDOUT
-                | Errno::HOSTUNREACH
-                | Errno::NETUNREACH
-                | Errno::HOSTDOWN
-                | Errno::IO
-        )
-    );
-    Err((last, worth_waiting))
+    let (errno, what) = last;
+    let (then, meaning) = judge(errno);
+    let cause = anyhow::Error::new(io::Error::from(errno));
+    let cause = if meaning.is_empty() { cause } else { cause.context(meaning) };
+    let patience = match then {
+        Then::GiveUp => None,
+        Then::AskAgain(patience) => Some(patience),
+        Then::NextVersion => Some(PATIENCE),
+    };
+    Err((cause.context(what), patience))
+}
+
+fn mount_once(ctx: &Context<'_>, nfs: &NfsMount, target: &Path) -> Result<(), Errno> {
+    let mount = Mount {
+        source: nfs.source.clone(),
+        target: target.to_owned(),
+        fstype: nfs.fstype.to_owned(),
+        flags: MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        data: nfs.options.clone(),
+    };
+    let mounted = ctx.kernel.mount(&mount);
+    mounted.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+/// The server's address and our own on the way there: the first to which there is a route.
+fn find_server(
+    ctx: &Context<'_>,
+    source: &NfsSource,
+    reached: &Reached,
+) -> anyhow::Result<(IpAddr, IpAddr)> {
+    let addresses: Vec<_> = (source.host.as_str(), 2049)
+        .to_socket_addrs()
+        .with_context(|| format!("resolving {}", source.host))?
+        .collect();
+    let route = |to: &std::net::SocketAddr| Some((to.ip(), ctx.kernel.source_address(*to).ok()?));
+    match (addresses.iter().find_map(route), addresses.first()) {
+        (Some(found), _) => Ok(found),
+        // The kernel knows better, and says so.
+        (None, Some(first)) => Ok((first.ip(), reached.local)),
+        (None, None) => bail!("resolving {}: no address", source.host),
+    }
 }

@@ -5,6 +5,7 @@
 //! in `/warewulf/run` over to the root. Unlike there, a script that fails has failed.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use super::context::{Context, Done};
 use super::disks::copy_tree;
 use super::overlay::Overlay;
 use crate::log::open_private_log;
-use crate::sys::process::{Exit, RootCommand};
+use crate::sys::process::{Exit, Heard, RootCommand};
 
 /// The stage's name.
 pub const NAME: &str = "wwinit.d";
@@ -56,7 +57,7 @@ pub fn run(ctx: &Context<'_>, overlay: &Overlay, scripts: &[String]) -> anyhow::
         .with_context(|| format!("creating {}", prefix.display()))?;
     overlay.unpack(&prefix)?;
     let log_path = ctx.layout.state().join("wwinit.d.log");
-    let log = open_private_log(&log_path)?;
+    let mut log = open_private_log(&log_path)?;
     for script in scripts {
         let command = RootCommand {
             root: PathBuf::from("/"),
@@ -66,8 +67,13 @@ pub fn run(ctx: &Context<'_>, overlay: &Overlay, scripts: &[String]) -> anyhow::
             cwd: "/".to_owned(),
             timeout: ctx.time_left(),
         };
-        let log = log.try_clone().context("sharing the log")?;
-        let how = match ctx.kernel.run_in_root(&command, log) {
+        let ran = ctx.kernel.run_in_root(&command, &mut |heard| {
+            if let Heard::Output(bytes) = heard {
+                // A log that cannot be written is no reason to stop the script.
+                let _ = log.write_all(bytes);
+            }
+        });
+        let how = match ran {
             Ok(Exit::Status(0)) => continue,
             Ok(Exit::Status(status)) => format!("ended with exit status {status}"),
             Ok(Exit::Signal(signal)) => format!("was ended by signal {signal}"),

@@ -7,6 +7,7 @@
 pub mod attributes;
 pub mod block;
 pub mod guard;
+pub mod holders;
 pub mod md;
 mod module;
 pub mod mount;

@@ -1,19 +1,33 @@
-//! Processes in another root: chroot(2), process groups, and who still lives there.
+//! Processes in another root: chroot(2), sessions, what they say, and how they end.
 #![allow(unsafe_code, reason = "chroot must happen between fork and exec")]
 
 use std::ffi::CString;
-use std::fs::File;
-use std::io;
+use std::io::{self, PipeReader, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use super::Linux;
+use super::holders::{self, Sought};
+
+/// How often a program that still runs is reported.
+const STILL_RUNS_EVERY: Duration = Duration::from_secs(15);
+/// How long a program that was killed may take to end: one that reads from a network
+/// file system ends no sooner than its request.
+const END_LIMIT: Duration = Duration::from_secs(60);
+/// How much of what lies in the pipe is still read when the program has ended, in blocks.
+const LAST_BLOCKS: usize = 64;
+
+/// `RLIMIT_CORE` with which no core is written, into no file (less than a page) and
+/// into no pipe (the kernel's own mark for that; 0 does not stop a pipe).
+/// Source: `do_coredump`, `fs/coredump.c`.
+const NO_CORE: Rlimit = Rlimit { current: Some(1), maximum: Some(1) };
 
 /// A program to run with another root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +46,15 @@ pub struct RootCommand {
     pub timeout: Duration,
 }
 
+/// What is heard of a program while it runs.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// It wrote this, to standard output or error.
+    Output(&'a [u8]),
+    /// It still runs, after so long.
+    StillRuns(Duration),
+}
+
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -45,107 +68,170 @@ pub enum Exit {
 
 /// Running programs, as a stage asks for it.
 pub trait Processes {
-    /// Runs a program in its root, in a process group of its own, with its output
-    /// in `log`, and ends whatever is left of the group afterwards.
+    /// Runs a program in its root, in a session of its own and without a core, lets
+    /// `hear` hear of it, and ends whatever is left of its process group afterwards.
     ///
     /// # Errors
     /// What fork, chroot or exec say: `ENOENT` where there is no such program (or
     /// not its interpreter), `EACCES` where it may not be executed.
-    fn run_in_root(&self, command: &RootCommand, log: File) -> io::Result<Exit>;
+    fn run_in_root(
+        &self,
+        command: &RootCommand,
+        hear: &mut dyn FnMut(Heard<'_>),
+    ) -> io::Result<Exit>;
 
-    /// Ends every process whose root folder is `root`, and says how many there were.
+    /// Ends every process that is meant, and waits until it is gone; their names.
     ///
     /// # Errors
-    /// Reading `proc`.
-    fn end_all_in_root(&self, proc: &Path, root: &Path) -> io::Result<usize>;
+    /// Reading `proc`; `TimedOut`, with their names, where some do not go.
+    fn end_all(&self, proc: &Path, sought: &Sought) -> io::Result<Vec<String>>;
 }
 
 impl Processes for Linux {
-    fn run_in_root(&self, command: &RootCommand, log: File) -> io::Result<Exit> {
-        let child = spawn(command, log)?;
-        let group = Pid::from_child(&child);
-        let exit = wait(child, command.timeout, group);
-        // ESRCH: nothing is left of it.
-        let _ = rustix::process::kill_process_group(group, Signal::KILL);
-        exit
+    fn run_in_root(
+        &self,
+        command: &RootCommand,
+        hear: &mut dyn FnMut(Heard<'_>),
+    ) -> io::Result<Exit> {
+        let (output, child) = spawn(command)?;
+        rustix::io::ioctl_fionbio(&output, true)?;
+        follow(child, output, command.timeout, hear)
     }
 
-    fn end_all_in_root(&self, proc: &Path, root: &Path) -> io::Result<usize> {
-        let mut ended = 0;
-        for entry in std::fs::read_dir(proc)? {
-            let entry = entry?;
-            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
-            // A process that has just gone has no root to read.
-            let lives_there = std::fs::read_link(entry.path().join("root"));
-            if lives_there.is_ok_and(|of_process| of_process == root)
-                && rustix::process::kill_process(pid, Signal::KILL).is_ok()
-            {
-                ended += 1;
-            }
-        }
-        Ok(ended)
+    fn end_all(&self, proc: &Path, sought: &Sought) -> io::Result<Vec<String>> {
+        holders::end_all(proc, sought)
     }
 }
 
-fn spawn(command: &RootCommand, log: File) -> io::Result<Child> {
+fn spawn(command: &RootCommand) -> io::Result<(PipeReader, Child)> {
     let root = CString::new(command.root.as_os_str().as_bytes())?;
     let cwd = CString::new(command.cwd.as_bytes())?;
+    let (output, input) = io::pipe()?;
     let mut builder = Command::new(&command.program);
     builder
         .args(&command.args)
         .env_clear()
         .envs(command.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .process_group(0);
+        .stdout(input.try_clone()?)
+        .stderr(input);
     // SAFETY: between fork and exec the closure makes only the system calls
-    // chroot and chdir, which are async-signal-safe, on C strings that were
-    // allocated before the fork; it takes no lock and allocates nothing.
+    // setsid, prctl, setrlimit, chroot and chdir, which are async-signal-safe, on C
+    // strings that were allocated before the fork; it takes no lock and allocates nothing.
     unsafe {
         builder.pre_exec(move || {
+            rustix::process::setsid()?;
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            rustix::process::setrlimit(Resource::Core, NO_CORE)?;
             rustix::process::chroot(root.as_c_str())?;
             rustix::process::chdir(cwd.as_c_str())?;
             Ok(())
         });
     }
-    builder.spawn()
+    let child = builder.spawn()?;
+    Ok((output, child))
 }
 
-/// Waits on a thread of its own, so that the time limit needs neither a signal
-/// nor pidfd_open(2), which is newer than 4.18.
-fn wait(mut child: Child, timeout: Duration, group: Pid) -> io::Result<Exit> {
-    let (ended, when_ended) = mpsc::channel();
+/// Hears a program until it ends, or its time is over.
+///
+/// It is waited for on a thread of its own that closes a pipe, so that one poll(2) has
+/// all there is to wait for; pidfd_open(2) is newer than 4.18.
+fn follow(
+    mut child: Child,
+    mut output: PipeReader,
+    timeout: Duration,
+    hear: &mut dyn FnMut(Heard<'_>),
+) -> io::Result<Exit> {
+    let group = Pid::from_child(&child);
+    let (ended, lives) = io::pipe()?;
     let waiter = std::thread::spawn(move || {
         let status = child.wait();
-        // The receiver lives until this thread has been joined.
-        let _ = ended.send(());
+        drop(lives);
         status
     });
-    let in_time = when_ended.recv_timeout(timeout).is_ok();
-    if !in_time {
-        // ESRCH: it ended this very moment.
-        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    let begun = Instant::now();
+    let (mut say_at, mut open) = (STILL_RUNS_EVERY, true);
+    let in_time = loop {
+        let elapsed = begun.elapsed();
+        if elapsed >= timeout {
+            break false;
+        }
+        if elapsed >= say_at {
+            hear(Heard::StillRuns(elapsed));
+            say_at += STILL_RUNS_EVERY;
+        }
+        let wait = timeout.min(say_at).saturating_sub(elapsed);
+        let (has_ended, has_said) = wait_for(&ended, open.then_some(&output), wait)?;
+        if has_said {
+            open = pass_on(&mut output, hear)?;
+        }
+        if has_ended {
+            break true;
+        }
+    };
+    // ESRCH: nothing is left of it.
+    let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    for _ in 0..LAST_BLOCKS {
+        open = open && wait_for(&ended, Some(&output), Duration::ZERO)?.1;
+        open = open && pass_on(&mut output, hear)?;
     }
-    let status =
-        waiter.join().map_err(|_| io::Error::other("the thread that waits for it panicked"))??;
-    use std::os::unix::process::ExitStatusExt as _;
-    Ok(match (in_time, status.code(), status.signal()) {
-        (false, _, _) => Exit::TimedOut,
-        (true, Some(code), _) => Exit::Status(code),
-        (true, None, signal) => Exit::Signal(signal.unwrap_or(0)),
-    })
+    if !in_time {
+        return match wait_for(&ended, None, END_LIMIT)? {
+            (true, _) => Ok(Exit::TimedOut),
+            _ => Err(io::Error::new(io::ErrorKind::TimedOut, "it was killed and does not end")),
+        };
+    }
+    let status = waiter.join();
+    Ok(exit_of(status.map_err(|_| io::Error::other("the thread that waits for it panicked"))??))
+}
+
+/// Whether it has ended, and whether it has said something or closed its output.
+fn wait_for(
+    ended: &PipeReader,
+    output: Option<&PipeReader>,
+    limit: Duration,
+) -> io::Result<(bool, bool)> {
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    let mut wanted = vec![PollFd::new(ended, PollFlags::IN)];
+    wanted.extend(output.map(|output| PollFd::new(output, PollFlags::IN)));
+    match rustix::event::poll(&mut wanted, Some(&limit)) {
+        Err(Errno::INTR) => return Ok((false, false)),
+        answer => answer?,
+    };
+    let mut ready = wanted.iter().map(|fd| !fd.revents().is_empty());
+    Ok((ready.next().unwrap_or(false), ready.next().unwrap_or(false)))
+}
+
+/// Passes on one block of output; whether there may be more.
+fn pass_on(output: &mut PipeReader, hear: &mut dyn FnMut(Heard<'_>)) -> io::Result<bool> {
+    let mut block = [0; 4096];
+    match output.read(&mut block) {
+        Ok(length) => {
+            hear(Heard::Output(block.get(..length).unwrap_or_default()));
+            Ok(length > 0)
+        }
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+        {
+            Ok(true)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Status(code),
+        (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     fn shell(script: &str, timeout: Duration) -> (io::Result<Exit>, String) {
-        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut said = Vec::new();
         let command = RootCommand {
             root: PathBuf::from("/"),
             program: "/bin/sh".to_owned(),
@@ -154,8 +240,12 @@ mod tests {
             cwd: "/usr".to_owned(),
             timeout,
         };
-        let exit = Linux.run_in_root(&command, log.reopen().unwrap());
-        (exit, std::fs::read_to_string(log.path()).unwrap())
+        let exit = Linux.run_in_root(&command, &mut |heard| {
+            if let Heard::Output(bytes) = heard {
+                said.extend_from_slice(bytes);
+            }
+        });
+        (exit, String::from_utf8(said).unwrap())
     }
 
     // These need CAP_SYS_CHROOT, as the boot does.
@@ -181,5 +271,32 @@ mod tests {
     fn a_signal_is_told_from_a_status() {
         let (exit, _) = shell("kill -TERM $$", Duration::from_secs(20));
         assert_eq!(exit.unwrap(), Exit::Signal(15));
+    }
+
+    #[test]
+    fn what_keeps_the_output_open_does_not_keep_the_boot() {
+        let begun = Instant::now();
+        let (exit, log) = shell("setsid sleep 600 & echo $!", Duration::from_secs(300));
+        assert_eq!(exit.unwrap(), Exit::Status(0));
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        let pid = log.trim().parse().ok().and_then(Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn a_long_output_arrives_whole() {
+        let (exit, log) = shell("seq 1 100000", Duration::from_secs(120));
+        assert_eq!(exit.unwrap(), Exit::Status(0));
+        assert_eq!(log.lines().count(), 100_000);
+        assert!(log.ends_with("\n99999\n100000\n"));
+    }
+
+    #[test]
+    fn no_core_is_left_and_no_limit_can_be_raised_again_without_its_rights() {
+        let (exit, log) = shell("ulimit -H -c; cat /proc/self/limits", Duration::from_secs(20));
+        assert_eq!(exit.unwrap(), Exit::Status(0));
+        let line = log.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[4..6], ["1", "1"], "{line}");
     }
 }

@@ -35,7 +35,9 @@ fn secrets_are_mounted_around_the_hook_and_gone_after_it() {
             unmount("/sysroot/dev"),
             unmount("/sysroot/sys"),
             unmount("/sysroot/proc"),
+            Call::EndAll,
             unmount("/sysroot/secrets"),
+            Call::EndAll,
         ]
     );
     assert!(!bench.sysroot().join("secrets").exists());
@@ -54,7 +56,7 @@ fn a_hook_that_fails_is_warned_about_and_leaves_no_secrets() {
             "preboot: /etc/preboot ended with exit status 1; its output is in /var/log/dracut-preboot.log"
         ]
     );
-    assert_eq!(kernel.calls().last(), Some(&unmount("/sysroot/secrets")));
+    assert!(kernel.calls().contains(&unmount("/sysroot/secrets")));
     assert!(!bench.sysroot().join("secrets").exists());
 }
 
@@ -102,6 +104,106 @@ fn the_site_playbook_runs_with_the_sites_words_and_a_log_only_root_reads() {
     let log = bench.sysroot().join("var/log/dracut-preboot.log");
     assert_eq!(fs::read_to_string(&log).unwrap(), "ok=2 changed=1\n");
     assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_line_with_a_secret_in_it_is_in_no_log_and_no_report() {
+    let bench = Bench::new(|_| ());
+    let says = "good morning\nthe key is s3cretS3cret\n";
+    let kernel = Recorder { says, hook: Ok(Exit::Status(2)), ..bench.recorder() };
+    let (_, report) = bench.boot(&kernel, "rsinit.preboot=/etc/preboot");
+    let log = fs::read_to_string(bench.sysroot().join("var/log/dracut-preboot.log")).unwrap();
+    assert_eq!(log, "good morning\n[rsinit: a line with a secret in it is left out]\n");
+    assert!(report.warnings[0].contains("1 lines are left out"), "{:?}", report.warnings);
+    assert!(!format!("{report:?}").contains("s3cretS3cret"));
+}
+
+#[test]
+fn a_root_with_secrets_that_cannot_be_unmounted_is_not_handed_over() {
+    let bench = Bench::new(|_| ());
+    // EBUSY
+    let kernel = Recorder { holds: vec![("/sysroot/secrets", 16)], ..bench.recorder() };
+    let (result, report) = bench.boot(&kernel, "rsinit.preboot=/etc/preboot");
+    let error = result.unwrap_err();
+    assert!(error.starts_with("secrets-gone: unmounting "), "{error}");
+    assert!(error.ends_with("sysroot/secrets: Device or resource busy (os error 16)"), "{error}");
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert!(!report.stages.iter().any(|stage| stage.name == "hand-over"), "{report:?}");
+    let detached = kernel.calls().contains(&Call::Unmount("/sysroot/secrets".to_owned(), true));
+    assert!(!detached, "a detached mount is still there");
+}
+
+#[test]
+fn secrets_that_the_hook_bound_elsewhere_are_unmounted_there_too() {
+    let bench = Bench::new(|_| ());
+    let meanwhile = |base: &std::path::Path| {
+        let path = base.join("proc/self/mountinfo");
+        let table = fs::read_to_string(&path).unwrap();
+        let line = table.lines().find(|line| line.contains(" - nfs4 ")).unwrap();
+        let bound = line.replace("/sysroot/secrets", "/sysroot/mnt");
+        fs::write(path, format!("{table}{}\n", bound.replacen(' ', "9 ", 1))).unwrap();
+    };
+    let kernel = Recorder { meanwhile, ..bench.recorder() };
+    let (result, _) = bench.boot(&kernel, "rsinit.preboot=/etc/preboot");
+    assert_eq!(result, Ok(()));
+    let calls = kernel.calls();
+    assert!(calls.contains(&unmount("/sysroot/mnt")), "{calls:?}");
+    assert!(calls.contains(&unmount("/sysroot/secrets")), "{calls:?}");
+}
+
+#[test]
+fn a_kernel_that_still_uses_the_secrets_file_system_hands_no_root_over() {
+    let bench = Bench::new(|_| ());
+    let meanwhile = |base: &std::path::Path| {
+        let table = fs::read_to_string(base.join("proc/self/mountinfo")).unwrap();
+        let line = table.lines().find(|line| line.contains(" - nfs4 ")).unwrap();
+        let device = line.split(' ').nth(2).unwrap();
+        fs::create_dir_all(base.join("proc/fs/nfsfs")).unwrap();
+        let volumes = format!("NV SERVER   PORT DEV FSID FSC\nv4 7f000001  801 {device} 0:0 no\n");
+        fs::write(base.join("proc/fs/nfsfs/volumes"), volumes).unwrap();
+    };
+    let kernel = Recorder { meanwhile, ..bench.recorder() };
+    let error = bench.boot(&kernel, "rsinit.preboot=/etc/preboot").0.unwrap_err();
+    assert!(error.contains("the kernel still uses their file system"), "{error}");
+}
+
+#[test]
+fn a_panic_while_the_hook_runs_leaves_no_secrets() {
+    let bench = Bench::new(|_| ());
+    let kernel = Recorder { meanwhile: |_| panic!("as a test wants"), ..bench.recorder() };
+    let (result, report) = bench.boot(&kernel, "rsinit.preboot=/etc/preboot");
+    assert_eq!(result, Ok(()));
+    assert_eq!(report.warnings, ["preboot: panicked: as a test wants"]);
+    assert!(kernel.calls().contains(&unmount("/sysroot/secrets")));
+    assert!(!bench.sysroot().join("secrets").exists());
+}
+
+#[test]
+fn the_hooks_of_a_folder_run_by_name_until_one_fails() {
+    let bench = Bench::new(|tree| {
+        let folder = tree.join("etc/preboot.d");
+        fs::create_dir(&folder).unwrap();
+        for (name, mode) in [("20-b", 0o755), ("10-a", 0o755), ("README", 0o644)] {
+            fs::write(folder.join(name), "").unwrap();
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    });
+    let hook = |name: &str| Call::Run(format!("/etc/preboot.d/{name}"), vec![]);
+    let runs = |kernel: &Recorder| {
+        let calls = kernel.calls().into_iter();
+        calls.filter(|call| matches!(call, Call::Run(..))).collect::<Vec<_>>()
+    };
+    let kernel = bench.recorder();
+    let (result, report) = bench.boot(&kernel, "rsinit.preboot=/etc/preboot.d");
+    assert_eq!(result, Ok(()));
+    assert_eq!(report.outcome, Outcome::Ok, "{report:?}");
+    assert_eq!(runs(&kernel), [hook("10-a"), hook("20-b")]);
+
+    fs::remove_dir_all(bench.sysroot()).unwrap();
+    let kernel = Recorder { hook: Ok(Exit::Status(1)), ..bench.recorder() };
+    let (_, report) = bench.boot(&kernel, "rsinit.preboot=/etc/preboot.d");
+    assert_eq!(runs(&kernel), [hook("10-a")]);
+    assert!(report.warnings[0].contains("/etc/preboot.d/10-a ended with"), "{report:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A kernel that does nothing and remembers what it was asked.
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -9,9 +9,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rsinit::sys::Kernel;
+use rsinit::sys::holders::Sought;
 use rsinit::sys::mount::{Mount, Mounts};
 use rsinit::sys::power::Power;
-use rsinit::sys::process::{Exit, Processes, RootCommand};
+use rsinit::sys::process::{Exit, Heard, Processes, RootCommand};
 use rsinit::sys::route::{Interface, Routes};
 use rustix::mount::UnmountFlags;
 
@@ -43,6 +44,12 @@ pub struct Recorder {
     pub hook: Result<Exit, i32>,
     /// What the hook writes to its output.
     pub says: &'static str,
+    /// What the hook does to the folder below which everything lies.
+    pub meanwhile: fn(&Path),
+    /// Targets whose unmounting fails, with the errno.
+    pub holds: Vec<(&'static str, i32)>,
+    /// What lies in the secrets' export.
+    pub secrets: &'static str,
     /// File systems that cannot be mounted, with the errno.
     pub refuses: Vec<(&'static str, i32)>,
     /// Root below which targets are shown, to keep the calls readable.
@@ -57,6 +64,9 @@ impl Recorder {
             environment: Mutex::default(),
             hook: Ok(Exit::Status(0)),
             says: "",
+            meanwhile: |_| (),
+            holds: Vec::new(),
+            secrets: "key: s3cretS3cret\n",
             refuses: Vec::new(),
             base: base.to_owned(),
         }
@@ -68,6 +78,15 @@ impl Recorder {
 
     fn record(&self, call: Call) {
         self.calls.lock().unwrap().push(call);
+    }
+
+    /// `/proc/self/mountinfo`.
+    fn change_table(&self, change: impl FnOnce(&mut String)) {
+        let path = self.base.join("proc/self/mountinfo");
+        let mut table = fs::read_to_string(&path).unwrap_or_default();
+        change(&mut table);
+        fs::create_dir_all(self.base.join("proc/self")).unwrap();
+        fs::write(path, table).unwrap();
     }
 
     fn shown(&self, path: &Path) -> String {
@@ -86,6 +105,14 @@ impl Mounts for Recorder {
         let source = self.shown(Path::new(&mount.source));
         self.options.lock().unwrap().push(mount.data.clone());
         self.record(Call::Mount(mount.fstype.clone(), source, self.shown(&mount.target)));
+        let id = self.calls().len();
+        let at = mount.target.display();
+        self.change_table(|table| {
+            table.push_str(&format!("{id} 1 0:{id} / {at} rw - {} x rw\n", mount.fstype));
+        });
+        if mount.fstype.starts_with("nfs") {
+            fs::write(mount.target.join("secrets.yml"), self.secrets)?;
+        }
         Ok(())
     }
 
@@ -94,22 +121,42 @@ impl Mounts for Recorder {
     }
 
     fn unmount(&self, target: &Path, flags: UnmountFlags) -> io::Result<()> {
-        self.record(Call::Unmount(self.shown(target), flags.contains(UnmountFlags::DETACH)));
+        let shown = self.shown(target);
+        self.record(Call::Unmount(shown.clone(), flags.contains(UnmountFlags::DETACH)));
+        if let Some((_, errno)) = self.holds.iter().find(|(held, _)| *held == shown) {
+            return Err(io::Error::from_raw_os_error(*errno));
+        }
+        let at = format!(" {} rw - ", target.display());
+        self.change_table(|table| {
+            let left = table.lines().filter(|line| !line.contains(&at));
+            *table = left.map(|line| format!("{line}\n")).collect();
+        });
+        // What lay in the export goes with it.
+        let _ = fs::remove_file(target.join("secrets.yml"));
         Ok(())
     }
 }
 
 impl Processes for Recorder {
-    fn run_in_root(&self, command: &RootCommand, mut log: File) -> io::Result<Exit> {
+    fn run_in_root(
+        &self,
+        command: &RootCommand,
+        hear: &mut dyn FnMut(Heard<'_>),
+    ) -> io::Result<Exit> {
         *self.environment.lock().unwrap() = command.env.clone();
         self.record(Call::Run(command.program.clone(), command.args.clone()));
-        log.write_all(self.says.as_bytes())?;
+        hear(Heard::Output(self.says.as_bytes()));
+        (self.meanwhile)(&self.base);
         self.hook.map_err(io::Error::from_raw_os_error)
     }
 
-    fn end_all_in_root(&self, _: &Path, _: &Path) -> io::Result<usize> {
+    fn end_all(&self, _: &Path, sought: &Sought) -> io::Result<Vec<String>> {
+        // Only what the caller would end by its device: the rest is too much to compare.
+        if !sought.mounted_elsewhere.is_empty() {
+            return Ok(Vec::new());
+        }
         self.record(Call::EndAll);
-        Ok(0)
+        Ok(Vec::new())
     }
 }
 

@@ -1,25 +1,25 @@
 //! What disks never ask of the kernel: programs, routes, the machine's power. Asked all
 //! the same, the test fails.
 
-use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use rsinit::sys::holders::Sought;
 use rsinit::sys::power::Power;
-use rsinit::sys::process::{Exit, Processes, RootCommand};
+use rsinit::sys::process::{Exit, Heard, Processes, RootCommand};
 use rsinit::sys::route::{Interface, Routes};
 
 use crate::fake::FakeKernel;
 
 impl Processes for FakeKernel {
-    fn run_in_root(&self, _: &RootCommand, _: File) -> io::Result<Exit> {
+    fn run_in_root(&self, _: &RootCommand, _: &mut dyn FnMut(Heard<'_>)) -> io::Result<Exit> {
         panic!("disks run no program")
     }
 
-    fn end_all_in_root(&self, _: &Path, _: &Path) -> io::Result<usize> {
+    fn end_all(&self, _: &Path, _: &Sought) -> io::Result<Vec<String>> {
         panic!("disks end no program")
     }
 }
