@@ -202,4 +202,18 @@ mod tests {
             assert!(text.contains(error), "{uri}: {text}");
         }
     }
+
+    #[test]
+    fn what_a_uri_carries_in_confidence_is_in_no_error() {
+        for uri in [
+            "http://h/images/?assetkey=Secret",
+            "http://me:Secret@h/provision/",
+            "ftp://me:Secret@h/?assetkey=Secret",
+            "me:Secret@h",
+            "http://h:0?assetkey=Secret",
+        ] {
+            let error = BootUri::parse(uri).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("Secret"), "{uri}: {error}");
+        }
+    }
 }

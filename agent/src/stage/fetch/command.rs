@@ -21,7 +21,7 @@ const DEADLINE: u64 = 900;
 const REFUSALS: u32 = 3;
 
 /// `rsinit fetch --uri URL --root DIR [--stage image|system|runtime]… [--compress auto|gz|raw]
-/// [--assetkey KEY] [--uuid UUID] [--sha256 HEX] [--deadline SECONDS]`: fetches what is asked, in
+/// [--assetkey-file FILE] [--uuid UUID] [--sha256 HEX] [--deadline SECONDS]`: fetches what is asked, in
 /// the order given (all three where nothing is), and unpacks it below DIR.
 ///
 /// # Errors
@@ -40,7 +40,8 @@ pub fn run_fetch(mut args: lexopt::Parser) -> anyhow::Result<()> {
                 sha256 = Some(parse(&args.value()?.string()?, "digest", parse_digest)?)
             }
             Long("deadline") => seconds = args.value()?.parse()?,
-            Long("assetkey") => assetkey = args.value()?.string()?,
+            // From a file: everybody sees a process's arguments.
+            Long("assetkey-file") => assetkey = read_key(&PathBuf::from(args.value()?))?,
             Long("uuid") => uuid = args.value()?.string()?,
             other => return Err(other.unexpected().into()),
         }
@@ -66,6 +67,11 @@ pub fn run_fetch(mut args: lexopt::Parser) -> anyhow::Result<()> {
         fetch_stage(&server, what, &root, &options).with_context(|| what.name())?;
     }
     Ok(())
+}
+
+fn read_key(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path);
+    Ok(text.with_context(|| format!("reading {}", path.display()))?.trim().to_owned())
 }
 
 fn fetch_stage(
