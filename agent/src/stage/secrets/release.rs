@@ -1,7 +1,7 @@
 //! The secrets' end: nobody has them, nothing of them is mounted.
 
 use std::fs;
-use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::io::Errno;
@@ -14,6 +14,10 @@ use crate::sys::holders::Sought;
 /// How often the holders are ended and the mounts unmounted. The second round finds
 /// what a process did between the look at it and its end.
 const ROUNDS: usize = 4;
+/// How long the kernel may take to let go of a file system that nobody has mounted.
+const LET_GO_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is looked at meanwhile: there is no event for it.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Secrets<'_> {
     /// Notes the numbers of the mounts at and below the secrets' folder. An export
@@ -115,19 +119,30 @@ impl Secrets<'_> {
         self.devices.iter().map(|one| rustix::fs::makedev(one.major, one.minor)).collect()
     }
 
-    /// The kernel itself has let go of them: no loop device and no overlay keeps the superblock.
-    /// Source: `nfs_volume_list_show`, `fs/nfs/client.c`: `version server port device …`.
+    /// The kernel itself has let go of them: no loop device and no overlay keeps the
+    /// superblock. The one of a namespace that ended goes a moment later.
     fn require_gone(&self) -> anyhow::Result<()> {
-        let path: PathBuf = self.layout.proc.join("fs/nfsfs/volumes");
+        let until = Instant::now() + LET_GO_LIMIT;
+        while let Some(device) = self.used_device() {
+            if Instant::now() >= until {
+                bail!(
+                    "the secrets are unmounted and the kernel still uses their file system {device}"
+                );
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Source: `nfs_volume_list_show`, `fs/nfs/client.c`: `version server port device …`.
+    fn used_device(&self) -> Option<Device> {
         // Absent where the kernel has unloaded NFS, or never had it.
-        let volumes = fs::read_to_string(path).unwrap_or_default();
-        let listed = |device: &&Device| {
+        let volumes = fs::read_to_string(self.layout.proc.join("fs/nfsfs/volumes"));
+        let volumes = volumes.unwrap_or_default();
+        let listed = |device: &Device| {
             let device = device.to_string();
             volumes.lines().any(|line| line.split_whitespace().nth(3) == Some(&device))
         };
-        if let Some(device) = self.devices.iter().find(listed) {
-            bail!("the secrets are unmounted and the kernel still uses their file system {device}");
-        }
-        Ok(())
+        self.devices.iter().copied().find(listed)
     }
 }
