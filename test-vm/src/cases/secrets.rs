@@ -172,6 +172,8 @@ fn late(bench: &Bench, facts: &mut Facts) -> Result<()> {
 
 fn gone(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let (mut node, port) = elsewhere(bench, "/hook-reader")?;
+    // What is sent to the server is given up after some 15 s, three or four times.
+    node.limit = Duration::from_secs(480);
     let server = serve(bench, port, Export::Everybody)?;
     let mut power = node.switch_on(|_| {})?;
     let reads = hears(&mut power, "hook-reader: reads")?;
