@@ -177,7 +177,8 @@ fn fill(root: &Path, witness: &[u8]) -> Result<()> {
 
 /// Runs the playbook's `build` tasks in the image, in the words of the site's container definition.
 fn play_build(root: &Path) -> Result<()> {
-    let script = "cd /container_repo/ansible && . /opt/ansible/bin/activate && exec \
+    // Ansible wants UTF-8, and Debian's minimum has this locale alone.
+    let script = "export LC_ALL=C.UTF-8 && cd /container_repo/ansible && . /opt/ansible/bin/activate && exec \
                   ansible-playbook site.yml -i localhost, -c local -l localhost --tags build";
     let said = run(&mut inside_root(root, &["/bin/bash", "-c", script])?)?;
     ensure!(said.contains("failed=0") && said.contains("changed=4"), "the playbook said: {said}");
