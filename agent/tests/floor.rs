@@ -12,6 +12,7 @@ mod common;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,8 @@ use rsinit::stage::fetch::{Options, fetch_and_unpack, fetch_small};
 use rsinit::stage::progress::Progress;
 use rsinit::stage::unpack::unpack;
 use rsinit::sys::Linux;
-use rsinit::sys::process::{Exit, Processes as _, RootCommand};
+use rsinit::sys::holders::Sought;
+use rsinit::sys::process::{Exit, Heard, Processes as _, RootCommand};
 use test_vm::floor::stand_on_the_floor;
 use test_vm::server::{Node, Server, Site};
 
@@ -100,7 +102,6 @@ fn an_image_and_an_overlay_are_fetched_also_from_a_low_port() {
 fn a_hook_runs_in_the_new_root_and_its_end_is_seen() {
     need_root();
     let temp = tempfile::tempdir().unwrap();
-    let log = fs::File::create(temp.path().join("log")).unwrap();
     let command = |script: &str, seconds| RootCommand {
         root: "/".into(),
         program: "/bin/sh".to_owned(),
@@ -110,12 +111,26 @@ fn a_hook_runs_in_the_new_root_and_its_end_is_seen() {
         timeout: Duration::from_secs(seconds),
     };
     let run = |script: &str, seconds| {
-        let log = log.try_clone().unwrap();
-        on_the_floor(|| Linux.run_in_root(&command(script, seconds), log).unwrap())
+        on_the_floor(|| {
+            let mut said = Vec::new();
+            let exit = Linux.run_in_root(&command(script, seconds), &mut |heard| {
+                if let Heard::Output(bytes) = heard {
+                    said.extend_from_slice(bytes);
+                }
+            });
+            (exit.unwrap(), String::from_utf8(said).unwrap())
+        })
     };
-    assert_eq!(run("echo hello; exit 3", 60), Exit::Status(3));
-    assert_eq!(run("while :; do sleep 60; done", 1), Exit::TimedOut);
-    assert_eq!(fs::read_to_string(temp.path().join("log")).unwrap(), "hello\n");
+    assert_eq!(run("echo hello; exit 3", 60), (Exit::Status(3), "hello\n".to_owned()));
+    assert_eq!(run("while :; do sleep 60; done", 1), (Exit::TimedOut, String::new()));
+    // What it leaves behind, with its folder below one that must be free.
+    let leave =
+        format!("cd {} && setsid sleep 600 >/dev/null 2>&1 & echo left", temp.path().display());
+    assert_eq!(run(&leave, 60).0, Exit::Status(0));
+    let sought = Sought { below: vec![temp.path().to_owned()], ..Sought::default() };
+    let ended = on_the_floor(|| Linux.end_all(Path::new("/proc"), &sought).unwrap());
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    assert_eq!(on_the_floor(|| Linux.end_all(Path::new("/proc"), &sought).unwrap()), [""; 0]);
 }
 
 #[test]
