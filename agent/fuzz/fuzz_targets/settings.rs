@@ -85,7 +85,11 @@ fn check_plan(plan: &DiskPlan, profile: &Profile, inventory: &Inventory, brake: 
     for step in plan.steps() {
         let _ = step.to_string();
         match step {
-            Step::Wipe { disk, .. } => {
+            Step::Discard { disks, .. } => {
+                assert!(brake != Brake::Keep);
+                assert!(disks.iter().all(|disk| covered(disk.number).is_some()));
+            }
+            Step::Wipe { disk, .. } | Step::CryptoErase { disk, .. } => {
                 let volume = covered(disk.number).expect("a volume covers what is wiped");
                 let allowed = plan.wipe_on_boot && !volume.options.keep;
                 let found = inventory.disks.iter().find(|found| found.name == disk.name);

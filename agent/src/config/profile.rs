@@ -9,6 +9,11 @@ use std::collections::BTreeMap;
 use super::assignment::{self, Assignment, LineError, excerpt};
 use super::node_path::{PathProblem, parse_node_path};
 
+mod options;
+
+pub use options::{DISCARD_S, MOUNT_WORDS, VolumeOptions};
+use options::{find_meaningless, parse_options};
+
 /// The highest disk number that a profile may name.
 pub const MAX_DISK: u32 = 1024;
 
@@ -85,27 +90,6 @@ impl FileSystem {
         }
     }
 }
-
-/// The fourth field: words and `name=value`, separated by commas.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VolumeOptions {
-    /// `keep`: never wiped, `WIPE_ON_BOOT=true` or not.
-    pub keep: bool,
-    /// `required`: a node without this volume is a failed boot.
-    pub required: bool,
-    /// `label=`: of the file system, at most 16 bytes.
-    pub label: Option<String>,
-    /// `reserved=`: percent of the blocks for root, 0-50.
-    pub reserved_percent: Option<u8>,
-    /// `inode_ratio=`: bytes of space an inode, 1024-67108864.
-    pub bytes_per_inode: Option<u32>,
-    /// Words for mount(2) in the order written: `noatime`, `nodev`, …
-    pub mount_words: Vec<String>,
-}
-
-/// The words of mount(8) that the fourth field may hold.
-pub const MOUNT_WORDS: [&str; 8] =
-    ["noatime", "nodiratime", "relatime", "strictatime", "lazytime", "nodev", "nosuid", "noexec"];
 
 /// Why a profile cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -217,6 +201,18 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// Whether an entry asks for something that only some NVMe disks can do.
+    pub fn empties_disks(&self) -> bool {
+        self.entries.values().any(|entry| match entry {
+            Entry::Volume(Volume { options, .. }) => {
+                options.crypto_erase || options.discard_s.is_some()
+            }
+            Entry::Untouched => false,
+        })
+    }
+}
+
 impl Volume {
     /// The name that marks arrays of this volume, unique in a profile: made of the
     /// mount point, or of the first disk's number where there is none. At most
@@ -294,52 +290,6 @@ fn parse_entry(assignment: &Assignment) -> Result<Entry, EntryProblem> {
         return Err(EntryProblem::Fields);
     }
     Ok(Entry::Volume(Volume { line: assignment.line, level, fs, mount, options }))
-}
-
-fn parse_options(text: &str) -> Result<VolumeOptions, EntryProblem> {
-    let mut options = VolumeOptions::default();
-    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let bad = || EntryProblem::Option(excerpt(word.as_bytes()));
-        match word.split_once('=') {
-            None if word == "keep" => options.keep = true,
-            None if word == "required" => options.required = true,
-            None if MOUNT_WORDS.contains(&word) => options.mount_words.push(word.to_owned()),
-            Some(("label", label)) if is_label(label) => options.label = Some(label.to_owned()),
-            Some(("reserved", value)) => {
-                let percent = value.parse().ok().filter(|&percent: &u8| percent <= 50);
-                options.reserved_percent = Some(percent.ok_or_else(bad)?);
-            }
-            Some(("inode_ratio", value)) => {
-                let ratio = value.parse().ok().filter(|ratio| (1024..=1 << 26).contains(ratio));
-                options.bytes_per_inode = Some(ratio.ok_or_else(bad)?);
-            }
-            _ => return Err(bad()),
-        }
-    }
-    Ok(options)
-}
-
-/// An option that is understood and could not be followed is a mistake too.
-fn find_meaningless(fs: Option<FileSystem>, options: &VolumeOptions) -> Option<EntryProblem> {
-    let (what, has_label) = match fs {
-        Some(FileSystem::Ext4) => return None,
-        Some(FileSystem::Swap) => ("swap", true),
-        None => ("disks without a file system", false),
-    };
-    let given = [
-        ("label", options.label.is_some() && !has_label),
-        ("reserved", options.reserved_percent.is_some()),
-        ("inode_ratio", options.bytes_per_inode.is_some()),
-    ];
-    let word = MOUNT_WORDS.into_iter().find(|word| options.mount_words.iter().any(|w| w == word));
-    let given = given.into_iter().find_map(|(option, is_given)| is_given.then_some(option));
-    given.or(word).map(|option| EntryProblem::Meaningless { option, what })
-}
-
-/// What fits ext4's 16 bytes and needs no escaping in `/dev/disk/by-label`.
-fn is_label(text: &str) -> bool {
-    (1..=16).contains(&text.len())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 fn find_same_mount(profile: &Profile, entry: &Entry) -> Option<EntryProblem> {

@@ -6,6 +6,7 @@ pub mod cpio;
 pub mod elf;
 pub mod ext4;
 pub mod md;
+pub mod nvme;
 pub mod signature;
 pub mod swap;
 pub mod zstd;

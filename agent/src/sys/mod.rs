@@ -9,8 +9,10 @@ pub mod block;
 pub mod guard;
 pub mod holders;
 pub mod md;
+pub mod media;
 mod module;
 pub mod mount;
+pub mod nvme;
 pub mod power;
 pub mod process;
 pub mod random;
@@ -26,7 +28,13 @@ mod uevent;
 ///
 /// One supertrait an area; [`Linux`] is the real kernel.
 pub trait Kernel:
-    mount::Mounts + block::Disks + process::Processes + route::Routes + power::Power + Sync
+    mount::Mounts
+    + block::Disks
+    + media::Media
+    + process::Processes
+    + route::Routes
+    + power::Power
+    + Sync
 {
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rsinit::sys::block::{Disks, Events};
 use rsinit::sys::md::DiskInfo;
+use rsinit::sys::media::Media;
 
 use super::kernel::Recorder;
 
@@ -103,5 +104,23 @@ impl Disks for Recorder {
 
     fn wait_event(&self, _: &Events, _: Duration) -> io::Result<bool> {
         Ok(false)
+    }
+}
+
+impl Media for Recorder {
+    fn discard(&self, _: &File, _: u64, _: u64) -> io::Result<()> {
+        no_disk()
+    }
+
+    fn nvme_namespace(&self, _: &File) -> io::Result<u32> {
+        no_disk()
+    }
+
+    fn nvme_identify(&self, _: &File, _: u32, _: u32, _: &mut [u8; 4096]) -> io::Result<()> {
+        no_disk()
+    }
+
+    fn nvme_format(&self, _: &File, _: u32, _: u32, _: u32) -> io::Result<()> {
+        no_disk()
     }
 }

@@ -11,6 +11,7 @@
 
 mod arrays;
 mod crash;
+mod emptied;
 mod fake;
 mod idle;
 mod inventory;

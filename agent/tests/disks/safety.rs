@@ -85,7 +85,7 @@ fn the_brakes_touch_nothing() {
 #[test]
 fn a_disk_that_changes_after_the_plan_is_not_written_to() {
     let mut node = Node::new(2, 32 * MIB);
-    node.set("WIPE_ON_BOOT=true", "disk_config[1]=raid0:ext4:/a\ndisk_config[2]=raid0:ext4:/b");
+    node.set("WIPE_ON_BOOT=true", "disk_config[1]=raid0:ext4:/a");
     node.write(1, 512, b"LABELONE");
     let kernel = node.kernel();
     let (sysroot, other) = (node.layout.sysroot.clone(), node.disk(2));
@@ -102,12 +102,31 @@ fn a_disk_that_changes_after_the_plan_is_not_written_to() {
         rsinit::stage::disks::prepare(&kernel, &node.layout, &node.sources, Brake::Auto, &mut log);
     assert!(sysroot.exists());
     assert!(!kernel.written().contains("nvme0n1"));
-    let error = prepared.outcomes[1].error.clone().unwrap();
+    let error = prepared.outcomes[0].error.clone().unwrap();
     assert!(
         error.contains("nvme0n1 holds xfs now, the plan found blank: not written to"),
         "{error}"
     );
-    assert_eq!(prepared.outcomes[0].error, None);
+}
+
+#[test]
+fn a_disk_that_fails_takes_its_own_range_with_it_and_no_other() {
+    let mut node = Node::new(4, 32 * MIB);
+    node.set(
+        "",
+        "disk_config[1]=raid0:ext4:/a\ndisk_config[2]=raid0:ext4:/b\n\
+                  disk_config[3]=raid1:ext4:/c",
+    );
+    // What was disk 2 when it was looked at is gone when it is opened.
+    let kernel = node.kernel().with_broken("nvme2n1");
+    let prepared = node.boot(&kernel);
+    assert_eq!(prepared.mounted, ["/a", "/c"], "{:#?}", prepared.lines);
+    assert_eq!(prepared.missing, ["/b"]);
+    let error = prepared.outcomes[1].error.clone().unwrap();
+    assert!(error.starts_with("raid0 /b (disk 2, line 2): create md1"), "{error}");
+    assert!(error.ends_with("marking nvme2n1: Input/output error (os error 5)"), "{error}");
+    assert_eq!(prepared.lines[1], error, "lines are kept in the order of the ranges");
+    assert_eq!(prepared.failure(), None);
 }
 
 #[test]

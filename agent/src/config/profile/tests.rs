@@ -90,6 +90,15 @@ fn the_fourth_field_is_read_word_by_word() {
     assert_eq!(options.label.as_deref(), Some("sys"));
     assert_eq!((options.reserved_percent, options.bytes_per_inode), (Some(0), Some(65536)));
     assert_eq!(options.mount_words, ["noatime"]);
+    let options = volume("raid0:ext4:/s:discard,crypto_erase,expect=8").options;
+    assert_eq!((options.discard_s, options.crypto_erase, options.expect), (Some(2), true, Some(8)));
+    assert_eq!(volume("raid0:::discard=30").options.discard_s, Some(30));
+    for bad in ["discard=0", "discard=601", "discard=x", "expect=0", "crypto_erase=1", "Discard"] {
+        let entry = format!("disk_config[1]=raid0:ext4:/s:{bad}");
+        assert_eq!(problem(&entry), EntryProblem::Option(bad.into()));
+    }
+    let kept = "disk_config[1]=raid1:ext4:/s:keep,crypto_erase";
+    assert!(matches!(problem(kept), EntryProblem::Meaningless { option: "crypto_erase", .. }));
 }
 
 #[test]

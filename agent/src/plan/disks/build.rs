@@ -3,8 +3,9 @@
 use crate::config::profile::{FileSystem, Level, Volume};
 use crate::format::md::plan_geometry;
 
+use super::empty::{judge_tables, plan_discard};
 use super::inventory::Disk;
-use super::step::{Member, Step};
+use super::step::{Member, Step, Tables};
 use super::{Built, Node};
 
 /// `rsinit:` and the volume, in the 32 bytes of `set_name`.
@@ -51,9 +52,11 @@ impl<'a> Node<'a> {
         first: u32,
         volume: &Volume,
         disks: &[(u32, &'a Disk)],
+        is_erased: bool,
     ) -> Result<Built, String> {
+        let tables = judge_tables(volume, disks, is_erased);
         if volume.level == Level::None {
-            return Ok(build_plain(first, volume, disks));
+            return Ok(build_plain(first, volume, disks, &tables));
         }
         let sizes: Vec<u64> = disks.iter().map(|(_, disk)| disk.size_bytes).collect();
         let is_striped = volume.level == Level::Raid0;
@@ -62,7 +65,9 @@ impl<'a> Node<'a> {
             plan_geometry(is_striped, has_bitmap, &sizes).map_err(|error| error.to_string())?;
         let array = self.name_array();
         let count = u32::try_from(disks.len()).unwrap_or(u32::MAX);
-        let mut built = Built { warnings: warn_sizes(disks), ..Built::default() };
+        let (steps, mut warnings) = plan_discard(volume, disks);
+        warnings.extend(warn_sizes(disks));
+        let mut built = Built { steps, warnings, ..Built::default() };
         if !is_striped && count < 2 {
             built.warnings.push("one disk only: a mirror that waits for its second leg".to_owned());
         }
@@ -76,7 +81,7 @@ impl<'a> Node<'a> {
             volume: volume_name(volume, first),
         });
         let stride_blocks = geometry.chunk_sectors / 8;
-        built.steps.push(match make_contents(first, volume, &array, None) {
+        built.steps.push(match make_contents(first, volume, &array, None, &tables) {
             Some(step) => with_stride(step, stride_blocks, stride_blocks.saturating_mul(count)),
             None => Step::Unmark { device: array.clone(), volume: volume_name(volume, first) },
         });
@@ -87,11 +92,12 @@ impl<'a> Node<'a> {
 
 /// Each disk by itself. Several disks share the mount point as a folder: `/data/disk4`,
 /// `/data/disk5`.
-fn build_plain(first: u32, volume: &Volume, disks: &[(u32, &Disk)]) -> Built {
-    let mut built = Built::default();
+fn build_plain(first: u32, volume: &Volume, disks: &[(u32, &Disk)], tables: &Tables) -> Built {
+    let (steps, warnings) = plan_discard(volume, disks);
+    let mut built = Built { steps, warnings, ..Built::default() };
     for &(number, disk) in disks {
         let member = member((number, disk));
-        let made = make_contents(first, volume, &disk.name, Some(member.clone()));
+        let made = make_contents(first, volume, &disk.name, Some(member.clone()), tables);
         if let Some(make) = made {
             let volume = volume_name(volume, first);
             built.steps.push(Step::MarkFormatting { disk: member, volume });
@@ -103,7 +109,13 @@ fn build_plain(first: u32, volume: &Volume, disks: &[(u32, &Disk)]) -> Built {
 }
 
 /// What makes the volume's file system or swap area, where it has one.
-fn make_contents(first: u32, volume: &Volume, device: &str, disk: Option<Member>) -> Option<Step> {
+fn make_contents(
+    first: u32,
+    volume: &Volume,
+    device: &str,
+    disk: Option<Member>,
+    tables: &Tables,
+) -> Option<Step> {
     let (device, name) = (device.to_owned(), volume_name(volume, first));
     let label = label(volume, first);
     if volume.fs? == FileSystem::Swap {
@@ -118,6 +130,7 @@ fn make_contents(first: u32, volume: &Volume, device: &str, disk: Option<Member>
         stripe_width_blocks: 0,
         reserved_percent: volume.options.reserved_percent.unwrap_or(RESERVED_PERCENT),
         bytes_per_inode: volume.options.bytes_per_inode,
+        tables: tables.clone(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::format::nvme::{Controller, Namespace};
 use crate::format::signature::Contents;
 
 /// Everything that the plan may know about the node.
@@ -49,11 +50,28 @@ pub struct Disk {
     pub mounted: Vec<String>,
     /// Whether it or a partition of it is swapped to.
     pub is_swap: bool,
+    /// Bytes that one discard takes, 0 where it cannot (`queue/discard_max_bytes`).
+    pub discard_bytes: u64,
+    /// What an NVMe disk says that it can do, where it was asked.
+    pub nvme: Option<NvmeFacts>,
     /// What it holds; the error of reading where it could not be read.
     pub contents: Result<Contents, String>,
     /// What the array holds that the disk is a member of: read where its data begin,
     /// for members of version 1.2 that have the array's start.
     pub inner: Option<Contents>,
+}
+
+/// What an NVMe controller says of itself and of one of its namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NvmeFacts {
+    /// The namespace's number.
+    pub nsid: u32,
+    /// What the controller can do.
+    pub controller: Controller,
+    /// How the namespace is laid out.
+    pub namespace: Namespace,
+    /// Namespaces of the controller, attached or not.
+    pub namespaces: usize,
 }
 
 /// `st_rdev` in its two parts.

@@ -47,7 +47,7 @@ impl<'a> Node<'a> {
             if !self.may_create() {
                 return Err("its disks are blank, and rsinit.disk=keep makes nothing".to_owned());
             }
-            let built = self.build_create(first, volume, disks)?;
+            let built = self.build_create(first, volume, disks, false)?;
             return Ok(Built { action: "create", ..built });
         }
         if let Some(group) = find_exact(disks) {
@@ -112,7 +112,7 @@ impl<'a> Node<'a> {
             let reason = "an earlier boot did not finish its array".to_owned();
             steps.push(Step::Wipe { disk: leg_member(&leg), reason });
         }
-        let built = self.build_create(case.first, case.volume, case.disks)?;
+        let built = self.build_create(case.first, case.volume, case.disks, false)?;
         steps.extend(built.steps);
         Ok(Built { action: "create", steps, ..built })
     }

@@ -5,9 +5,11 @@
 
 mod after;
 mod build;
+mod empty;
 mod group;
 pub mod inventory;
 mod keep;
+mod lanes;
 mod number;
 mod plain;
 mod step;
@@ -21,7 +23,7 @@ use crate::config::mkdisk_conf::MkdiskConf;
 use crate::config::profile::{Entry, FileSystem, Profile, Volume};
 
 use inventory::{Disk, Inventory};
-pub use step::{Member, Step};
+pub use step::{Member, Step, Tables};
 
 /// What a plan is made from.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +102,8 @@ pub struct RangePlan {
     pub reason: String,
     /// What is done, in order.
     pub steps: Vec<Step>,
+    /// Where the profile wants it mounted.
+    pub wanted: Option<String>,
     /// Where its file systems appear.
     pub mounts: Vec<Step>,
     /// Whether the node must have it.
@@ -129,6 +133,8 @@ struct Range<'a> {
 struct Node<'a> {
     request: Request<'a>,
     ranges: Vec<Range<'a>>,
+    /// Disks that have a number.
+    counted: usize,
     /// Names of arrays that are taken.
     arrays: BTreeSet<String>,
 }
@@ -153,7 +159,8 @@ pub fn plan_disks(request: &Request<'_>) -> DiskPlan {
         Range { first, entry, disks: disks.collect() }
     });
     let arrays = request.inventory.arrays.iter().map(|array| array.name.clone()).collect();
-    let mut node = Node { request: *request, ranges: ranges.collect(), arrays };
+    let mut node =
+        Node { request: *request, ranges: ranges.collect(), counted: counted.len(), arrays };
     let mut plan = DiskPlan {
         profile: request.conf.profile.clone(),
         brake: request.brake,
@@ -196,6 +203,7 @@ impl<'a> Node<'a> {
         };
         plan.title = title(volume, first, last);
         plan.line = volume.line;
+        plan.wanted.clone_from(&volume.mount);
         plan.is_required = volume.options.required;
         if disks.is_empty() {
             plan.action = "no disks";
@@ -272,6 +280,7 @@ impl Default for RangePlan {
             action: "left alone",
             reason: String::new(),
             steps: Vec::new(),
+            wanted: None,
             mounts: Vec::new(),
             is_required: false,
         }

@@ -52,8 +52,9 @@ impl<'a> Node<'a> {
                 let reason = "an earlier boot did not finish it".to_owned();
                 built.steps.push(Step::Wipe { disk: member((number, disk)), reason });
             }
-            let made = self.build_create(first, volume, &[(number, disk)])?;
+            let made = self.build_create(first, volume, &[(number, disk)], false)?;
             built.steps.extend(made.steps);
+            built.warnings.extend(made.warnings);
             built.mounts.extend(mount(volume, &disk.name, mount_number));
         }
         Ok(built)

@@ -32,6 +32,21 @@ pub enum Step {
         /// What is lost, and who said that it may be.
         reason: String,
     },
+    /// Has a whole NVMe namespace replace the key of its medium, then removes all
+    /// signatures.
+    CryptoErase {
+        /// The disk.
+        disk: Member,
+        /// What is lost, and who said that it may be.
+        reason: String,
+    },
+    /// Tells disks that hold nothing of use that they do.
+    Discard {
+        /// The disks, side by side.
+        disks: Vec<Member>,
+        /// Seconds after which the rest is left as it is.
+        limit_s: u32,
+    },
     /// Writes superblocks to blank disks and starts the array.
     CreateArray {
         /// `md0`.
@@ -108,6 +123,8 @@ pub enum Step {
         reserved_percent: u8,
         /// Bytes of space an inode.
         bytes_per_inode: Option<u32>,
+        /// Whether its inode tables are zeros already.
+        tables: Tables,
     },
     /// Makes a swap area.
     MakeSwap {
@@ -148,6 +165,33 @@ pub enum Step {
     },
 }
 
+/// Who sees to it that unused inode tables read as zeros.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Tables {
+    /// The kernel, while the node runs: it is not proven that they do.
+    Kernel {
+        /// Why not.
+        reason: String,
+    },
+    /// The medium, where the steps before have emptied all of these disks to the end.
+    Medium {
+        /// The disks.
+        disks: Vec<Member>,
+        /// What empties them, and what says that they then read as zeros.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel { reason } => write!(f, "inode tables zeroed later: {reason}"),
+            Self::Medium { reason, .. } => write!(f, "inode tables zero if {reason}"),
+        }
+    }
+}
+
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "disk {} ({})", self.number, self.name)
@@ -164,6 +208,12 @@ impl fmt::Display for Step {
         match self {
             Self::StopArray { array, reason } => write!(f, "stop {array}: {reason}"),
             Self::Wipe { disk, reason } => write!(f, "wipe {disk}: {reason}"),
+            Self::CryptoErase { disk, reason } => {
+                write!(f, "erase {disk} by NVMe Format with a new key: {reason}")
+            }
+            Self::Discard { disks, limit_s } => {
+                write!(f, "discard {} for at most {limit_s} s", list(disks))
+            }
             Self::CreateArray { array, set_name, level, members, slots, .. } => {
                 write!(f, "create {array} {} \"{set_name}\" of {}", level.name(), list(members))?;
                 let missing = usize::try_from(*slots).unwrap_or(0).saturating_sub(members.len());
@@ -180,8 +230,8 @@ impl fmt::Display for Step {
             }
             Self::MarkFormatting { disk, volume } => write!(f, "mark {disk} for {volume}"),
             Self::Unmark { device, .. } => write!(f, "leave {device} bare"),
-            Self::MakeFilesystem { device, label, .. } => {
-                write!(f, "make ext4 \"{label}\" on {device}")
+            Self::MakeFilesystem { device, label, tables, .. } => {
+                write!(f, "make ext4 \"{label}\" on {device} ({tables})")
             }
             Self::MakeSwap { device, label, .. } => write!(f, "make swap \"{label}\" on {device}"),
             Self::SwapOn { device } => write!(f, "swap to {device}"),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::config::profile::{Entry, Volume};
 
 use super::build::{member, set_name};
+use super::empty::check_erase;
 use super::inventory::{Disk, RunningArray};
 use super::step::Step;
 use super::{Built, Node};
@@ -18,8 +19,13 @@ impl<'a> Node<'a> {
         disks: &[(u32, &'a Disk)],
     ) -> Result<Built, String> {
         let mut steps = Vec::new();
+        self.check_count(volume)?;
+        let is_erased = volume.options.crypto_erase;
         for &(number, disk) in disks {
             self.check_wipe(number, disk)?;
+            if is_erased {
+                check_erase(number, disk)?;
+            }
         }
         let may_stop = self.wiped_disks();
         for array in arrays_on(&self.request.inventory.arrays, disks) {
@@ -29,17 +35,32 @@ impl<'a> Node<'a> {
         }
         for &(number, disk) in disks {
             let contents = disk.contents.as_ref().map_err(String::clone)?;
-            if contents.is_blank() && disk.partitions.is_empty() {
-                continue;
-            }
             let line = volume.line;
             let reason = format!("holds {contents}; WIPE_ON_BOOT=true covers line {line}");
-            steps.push(Step::Wipe { disk: member((number, disk)), reason });
+            let disk_of_step = member((number, disk));
+            if is_erased {
+                steps.push(Step::CryptoErase { disk: disk_of_step, reason });
+            } else if !(contents.is_blank() && disk.partitions.is_empty()) {
+                steps.push(Step::Wipe { disk: disk_of_step, reason });
+            }
         }
-        let built = self.build_create(first, volume, disks)?;
+        let built = self.build_create(first, volume, disks, is_erased)?;
         let action = if steps.is_empty() { "create" } else { "wipe" };
         steps.extend(built.steps);
         Ok(Built { action, steps, ..built })
+    }
+
+    /// Refuses where the node has not as many disks as the volume expects: what is
+    /// numbered by place has other numbers then.
+    fn check_count(&self, volume: &Volume) -> Result<(), String> {
+        let count = self.counted;
+        match volume.options.expect {
+            Some(expected) if usize::try_from(expected).ok() != Some(count) => Err(format!(
+                "the node has {count} disks, line {} expects {expected}: nothing is wiped",
+                volume.line
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a disk that is in use, cannot be read, or belongs to a volume that is

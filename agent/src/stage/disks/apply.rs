@@ -1,7 +1,8 @@
 //! Carries out the steps of one range.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
@@ -11,13 +12,15 @@ use crate::format::signature::{Contents, MARKER_BYTES, encode_marker};
 use crate::format::swap::SwapHeader;
 use crate::layout::Layout;
 use crate::plan::disks::inventory::{Disk, Inventory};
-use crate::plan::disks::{Member, Step};
+use crate::plan::disks::{Member, Step, Tables};
 use crate::stage::mkfs::make_ext4;
 use crate::sys::Kernel;
 
 use super::array::{self, NewArray};
 use super::device::{check_identity, open_for_writing, wipe};
+use super::discard::{Discarded, discard_all, reads_zero};
 use super::inventory::device_node;
+use super::nvme;
 use super::swap::make_swap;
 
 /// What the steps of a plan are carried out with.
@@ -27,6 +30,8 @@ pub(super) struct Workbench<'a> {
     inventory: &'a Inventory,
     /// What disks hold that earlier steps have written to.
     changed: BTreeMap<String, Contents>,
+    /// Disks that earlier steps have emptied, and that were seen to read as zeros.
+    emptied: BTreeSet<String>,
 }
 
 impl<'a> Workbench<'a> {
@@ -35,17 +40,27 @@ impl<'a> Workbench<'a> {
         layout: &'a Layout,
         inventory: &'a Inventory,
     ) -> Self {
-        Self { kernel, layout, inventory, changed: BTreeMap::new() }
+        Self { kernel, layout, inventory, changed: BTreeMap::new(), emptied: BTreeSet::new() }
     }
 
-    /// Carries out one step of the preparation.
+    /// Carries out one step of the preparation; gives what somebody should know of it.
     ///
     /// # Errors
     /// What went wrong with which disk; the steps after it are not to be tried.
-    pub(super) fn carry_out(&mut self, step: &Step) -> anyhow::Result<()> {
+    pub(super) fn carry_out(&mut self, step: &Step) -> anyhow::Result<Vec<String>> {
+        match step {
+            Step::Discard { disks, limit_s } => return self.discard(disks, *limit_s),
+            Step::MakeFilesystem { .. } => return self.make_filesystem(step),
+            _ => self.carry_out_silently(step)?,
+        }
+        Ok(Vec::new())
+    }
+
+    fn carry_out_silently(&mut self, step: &Step) -> anyhow::Result<()> {
         match step {
             Step::StopArray { array, .. } => array::stop(self.kernel, self.layout, array),
             Step::Wipe { disk, .. } => self.wipe(disk),
+            Step::CryptoErase { disk, .. } => self.crypto_erase(disk),
             Step::CreateArray { .. } => self.create_array(step),
             Step::AssembleArray { array, set_uuid, members, .. } => {
                 let disks = self.disks(members)?;
@@ -59,16 +74,10 @@ impl<'a> Workbench<'a> {
             }
             Step::MarkFormatting { disk, volume } => self.mark(disk, volume),
             Step::Unmark { device, volume } => self.unmark(device, volume),
-            Step::MakeFilesystem { .. } => self.make_filesystem(step),
             Step::MakeSwap { device, disk, volume, label } => {
                 self.make_swap(device, disk.as_ref(), volume, label)
             }
-            Step::SwapOn { .. }
-            | Step::Mount { .. }
-            | Step::MoveDir { .. }
-            | Step::MakeFscache { .. } => {
-                bail!("not a step of the preparation")
-            }
+            _ => bail!("not a step of the preparation"),
         }
     }
 
@@ -94,6 +103,48 @@ impl<'a> Workbench<'a> {
         wipe(self.kernel, &device, disk)?;
         self.changed.insert(disk.name.clone(), Contents::default());
         Ok(())
+    }
+
+    fn crypto_erase(&mut self, member: &Member) -> anyhow::Result<()> {
+        let disk = self.disk(member)?;
+        let device = self.open(disk)?;
+        nvme::crypto_erase(self.kernel, &device, disk)?;
+        // What is left by the old key reads as anything.
+        wipe(self.kernel, &device, disk)?;
+        self.changed.insert(disk.name.clone(), Contents::default());
+        self.note_emptied(disk, &device);
+        Ok(())
+    }
+
+    fn discard(&mut self, members: &[Member], limit_s: u32) -> anyhow::Result<Vec<String>> {
+        let mut disks: Vec<(&Disk, File)> = Vec::new();
+        for disk in self.disks(members)? {
+            disks.push((disk, self.open(disk)?));
+        }
+        let limit = Duration::from_secs(u64::from(limit_s));
+        let done = discard_all(self.kernel, &disks, limit);
+        let mut notes = Vec::new();
+        for ((disk, device), done) in disks.iter().zip(done) {
+            let name = disk.label();
+            match done {
+                Discarded::All => self.note_emptied(disk, device),
+                Discarded::Part { left_bytes } => {
+                    let left = left_bytes >> 30;
+                    notes.push(format!(
+                        "{name}: {limit_s} s were over with {left} GiB not discarded"
+                    ));
+                }
+                Discarded::Failed(error) => notes.push(format!("{name}: discarding: {error}")),
+            }
+        }
+        Ok(notes)
+    }
+
+    /// A disk that cannot be read is not counted: that is told by what is done next.
+    fn note_emptied(&mut self, disk: &Disk, device: &File) {
+        if reads_zero(self.kernel, device, disk).unwrap_or(false) {
+            self.emptied.insert(disk.name.clone());
+        }
     }
 
     fn create_array(&self, step: &Step) -> anyhow::Result<()> {
@@ -187,14 +238,25 @@ impl<'a> Workbench<'a> {
         write().with_context(|| format!("taking the mark off {name}"))
     }
 
-    fn make_filesystem(&self, step: &Step) -> anyhow::Result<()> {
-        let Step::MakeFilesystem { device: name, disk, volume, .. } = step else { return Ok(()) };
+    fn make_filesystem(&self, step: &Step) -> anyhow::Result<Vec<String>> {
+        let Step::MakeFilesystem { device: name, disk, volume, tables, .. } = step else {
+            bail!("not a step that makes a file system");
+        };
         let device = self.open_marked(name, disk.as_ref(), volume)?;
         let size = self.kernel.size_bytes(&device).with_context(|| format!("measuring {name}"))?;
-        let options = self.ext4_options(step).context("choosing the file system's options")?;
+        let zeroed = match tables {
+            Tables::Kernel { .. } => None,
+            Tables::Medium { disks, .. } => {
+                Some(disks.iter().all(|disk| self.emptied.contains(&disk.name)))
+            }
+        };
+        let options = self
+            .ext4_options(step, zeroed == Some(true))
+            .context("choosing the file system's options")?;
         make_ext4(self.kernel, &device, size, &options)
             .with_context(|| format!("making ext4 on {name}"))?;
-        Ok(())
+        let left = format!("{name}: not all of its disks were emptied: inode tables zeroed later");
+        Ok((zeroed == Some(false)).then_some(left).into_iter().collect())
     }
 
     fn make_swap(
@@ -211,7 +273,7 @@ impl<'a> Workbench<'a> {
             .with_context(|| format!("making swap on {name}"))
     }
 
-    fn ext4_options(&self, step: &Step) -> anyhow::Result<ext4::Options> {
+    fn ext4_options(&self, step: &Step, zeroed: bool) -> anyhow::Result<ext4::Options> {
         let Step::MakeFilesystem {
             label,
             stride_blocks,
@@ -233,7 +295,7 @@ impl<'a> Workbench<'a> {
             stripe_width_blocks: *stripe_width_blocks,
             reserved_percent: *reserved_percent,
             bytes_per_inode: *bytes_per_inode,
-            zeroed: false,
+            zeroed,
         })
     }
 

@@ -166,6 +166,52 @@ mod tests {
         assert_eq!(std::fs::read_link(to.join("s")).unwrap(), Path::new("d/a"));
     }
 
+    /// `system.posix_acl_access` of user 1000 with rw: version 2, then tag, permission and
+    /// id of each entry. Source: `linux/posix_acl_xattr.h`.
+    fn acl() -> Vec<u8> {
+        let none = u32::MAX;
+        let entries =
+            [(1u16, 6u16, none), (2, 6, 1000), (4, 4, none), (16, 6, none), (32, 0, none)];
+        let entry = |(tag, permission, id): (u16, u16, u32)| {
+            [&tag.to_le_bytes()[..], &permission.to_le_bytes(), &id.to_le_bytes()].concat()
+        };
+        [2u32.to_le_bytes().to_vec(), entries.map(entry).concat()].concat()
+    }
+
+    #[test]
+    fn attributes_acls_owners_and_special_files_arrive() {
+        assert!(rustix::process::geteuid().is_root(), "this test needs root: it changes owners");
+        use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
+        let (_temp, from, to) = tree();
+        std::fs::create_dir(from.join("d")).unwrap();
+        std::fs::write(from.join("d/file"), "x").unwrap();
+        let path = from.join("d/file");
+        std::os::unix::fs::chown(&path, Some(1234), Some(4321)).unwrap();
+        std::os::unix::fs::lchown(from.join("d"), Some(7), Some(8)).unwrap();
+        let set = |path: &Path, name: &str, value: &[u8]| {
+            lsetxattr(path, name, value, XattrFlags::empty()).unwrap();
+        };
+        set(&path, "trusted.rsinit", b"value");
+        set(&path, "system.posix_acl_access", &acl());
+        set(&from.join("d"), "system.posix_acl_default", &acl());
+        rustix::fs::mkfifoat(rustix::fs::CWD, from.join("pipe"), rustix::fs::Mode::RWXU).unwrap();
+        let copied = copy_tree(&from, &to).unwrap();
+        assert_eq!((copied.entries, copied.kept), (3, 0));
+        let read = |path: &str, name: &str| {
+            let mut value = vec![0; 256];
+            let count = lgetxattr(to.join(path), name, value.as_mut_slice()).unwrap();
+            value.truncate(count);
+            value
+        };
+        assert_eq!(read("d/file", "trusted.rsinit"), b"value");
+        assert_eq!(read("d/file", "system.posix_acl_access"), acl());
+        assert_eq!(read("d", "system.posix_acl_default"), acl());
+        let meta = |path: &str| to.join(path).symlink_metadata().unwrap();
+        assert_eq!((meta("d/file").uid(), meta("d/file").gid()), (1234, 4321));
+        assert_eq!((meta("d").uid(), meta("d").gid()), (7, 8));
+        assert!(std::os::unix::fs::FileTypeExt::is_fifo(&meta("pipe").file_type()));
+    }
+
     #[test]
     fn what_the_disk_already_has_wins() {
         let (_temp, from, to) = tree();

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::layout::Layout;
-use crate::plan::disks::inventory::{DeviceNumber, Disk, Inventory, RunningArray};
+use crate::plan::disks::inventory::{DeviceNumber, Disk, Inventory, RunningArray, Transport};
 use crate::sys::Kernel;
 
 use super::contents::{read_contents, read_inner};
+use super::nvme::read_nvme_facts;
 use super::place::{list_names, read_attribute, read_place};
 
 /// Where file systems are mounted, by device, and what is swapped to, by name.
@@ -16,8 +17,9 @@ struct Usage {
     swaps: BTreeSet<String>,
 }
 
-/// Reads everything that a plan is made from. Disks are opened for reading only.
-pub(super) fn read_inventory(kernel: &dyn Kernel, layout: &Layout) -> Inventory {
+/// Reads everything that a plan is made from. Disks are opened for reading only; NVMe
+/// disks are asked what they can do where `asks_nvme`.
+pub(super) fn read_inventory(kernel: &dyn Kernel, layout: &Layout, asks_nvme: bool) -> Inventory {
     let usage = read_usage(layout);
     let mut inventory = Inventory::default();
     for name in list_names(&layout.sys.join("block")) {
@@ -26,7 +28,14 @@ pub(super) fn read_inventory(kernel: &dyn Kernel, layout: &Layout) -> Inventory 
         if folder.join("md").is_dir() {
             inventory.arrays.push(read_array(&folder, name, &usage));
         } else if is_disk(&folder) {
-            inventory.disks.push(read_disk(kernel, layout, &folder, name, &usage));
+            let mut disk = read_disk(layout, &folder, name, &usage);
+            if disk.transport.is_usable() && !disk.is_removable && disk.size_bytes > 0 {
+                read_disk_contents(kernel, layout, &mut disk);
+                if asks_nvme && disk.transport == Transport::Nvme {
+                    disk.nvme = read_nvme_facts(kernel, layout, &disk.name);
+                }
+            }
+            inventory.disks.push(disk);
         }
     }
     inventory
@@ -43,13 +52,7 @@ fn is_disk(folder: &Path) -> bool {
     !is_virtual && !is_hidden && !is_optical && !is_floppy
 }
 
-fn read_disk(
-    kernel: &dyn Kernel,
-    layout: &Layout,
-    folder: &Path,
-    name: String,
-    usage: &Usage,
-) -> Disk {
+fn read_disk(layout: &Layout, folder: &Path, name: String, usage: &Usage) -> Disk {
     let (transport, place) = read_place(folder);
     let partitions: Vec<String> = list_names(folder)
         .into_iter()
@@ -67,7 +70,7 @@ fn read_disk(
     let number = |folder: &PathBuf| parse_device(&read_attribute(folder, "dev"));
     let devices: Vec<DeviceNumber> = folders.iter().filter_map(number).collect();
     let mut names = std::iter::once(&name).chain(&partitions);
-    let mut disk = Disk {
+    Disk {
         device: devices.first().copied().unwrap_or_default(),
         model: first_attribute(folder, &["device/model"]),
         serial: read_serial(folder),
@@ -84,14 +87,12 @@ fn read_disk(
         partitions,
         transport,
         place,
+        discard_bytes: parse(folder, "queue/discard_max_bytes"),
+        nvme: None,
         contents: Err("not looked at".to_owned()),
         inner: None,
         name,
-    };
-    if disk.transport.is_usable() && !disk.is_removable && disk.size_bytes > 0 {
-        read_disk_contents(kernel, layout, &mut disk);
     }
-    disk
 }
 
 fn read_disk_contents(kernel: &dyn Kernel, layout: &Layout, disk: &mut Disk) {

@@ -11,9 +11,12 @@ mod cli;
 mod contents;
 mod copy;
 mod device;
+mod discard;
 mod inventory;
 mod moving;
+mod nvme;
 mod place;
+mod ranges;
 mod record;
 mod settings;
 mod settle;
@@ -24,10 +27,9 @@ use std::time::{Duration, Instant};
 
 use crate::layout::Layout;
 use crate::plan::disks::inventory::Inventory;
-use crate::plan::disks::{Brake, DiskPlan, RangePlan, Request, Step, plan_disks};
+use crate::plan::disks::{Brake, DiskPlan, Request, Step, plan_disks};
 use crate::sys::Kernel;
 
-use apply::Workbench;
 pub use cli::{run_command, run_mkdisk};
 pub use copy::{Copied, copy_tree};
 pub(super) use inventory::read_mounts;
@@ -39,7 +41,7 @@ pub(super) use status::read_status;
 const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// One line a call, without prefix.
-pub type Log<'a> = &'a mut dyn FnMut(&str);
+pub type Log<'a> = &'a mut (dyn FnMut(&str) + Send);
 
 /// Plans the disks and makes what the plan says; touches nothing outside of them.
 pub fn prepare(
@@ -79,15 +81,12 @@ fn prepare_with(
         prepared.say(log, &format!("warning: {warning}"));
     }
     prepared.is_required_missing |= plan.is_required_missing;
-    if brake != Brake::Plan {
-        let mut bench = Workbench::new(kernel, layout, &inventory);
-        for range in &plan.ranges {
-            make_range(&mut bench, range, &mut prepared, log);
-        }
-    } else {
+    if brake == Brake::Plan {
         for line in plan.to_string().lines() {
             prepared.say(log, line);
         }
+    } else {
+        ranges::make_all(kernel, layout, &inventory, &plan, &mut prepared, log);
     }
     prepared.plan = Some(plan);
     prepared
@@ -122,42 +121,11 @@ fn plan(
     if let Err(missing) = settle::wait_for_disks(kernel, layout, SETTLE_DEADLINE) {
         prepared.say(log, &format!("warning: not all disks are there: {missing}"));
     }
-    let inventory = inventory::read_inventory(kernel, layout);
+    let inventory = inventory::read_inventory(kernel, layout, settings.profile.empties_disks());
     let request =
         Request { conf: &settings.conf, profile: &settings.profile, brake, inventory: &inventory };
     let plan = plan_disks(&request);
     Some((inventory, plan))
-}
-
-/// Carries out the steps of one range, up to the first that fails.
-fn make_range(bench: &mut Workbench<'_>, range: &RangePlan, prepared: &mut Prepared, log: Log<'_>) {
-    if matches!(range.action, "left alone" | "refused" | "no disks") {
-        return;
-    }
-    let start = Instant::now();
-    for step in &range.steps {
-        // What is lost is said before it goes.
-        if matches!(step, Step::Wipe { .. } | Step::StopArray { .. }) {
-            prepared.say(log, &step.to_string());
-        }
-        if let Err(error) = bench.carry_out(step) {
-            let text = format!("{}: {step}: {error:#}", range.title);
-            prepared.say(log, &text);
-            prepared.is_required_missing |= range.is_required || prepared.is_required;
-            prepared.outcomes.push(Outcome::failed(&range.title, start.elapsed(), text));
-            return;
-        }
-    }
-    let is_news = |step: &&Step| !matches!(step, Step::Wipe { .. } | Step::StopArray { .. });
-    let done: Vec<String> = range.steps.iter().filter(is_news).map(Step::to_string).collect();
-    let done = if done.is_empty() { vec!["nothing to make".to_owned()] } else { done };
-    let elapsed = start.elapsed();
-    let millis = elapsed.as_millis();
-    prepared.say(log, &format!("{}: {} in {millis} ms", range.title, done.join(", ")));
-    for mount in &range.mounts {
-        prepared.ready.push((mount.clone(), range.is_required));
-    }
-    prepared.outcomes.push(Outcome::done(&range.title, elapsed));
 }
 
 /// Mounts what [`prepare`] made below the new root.
@@ -186,6 +154,7 @@ pub fn mount(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, log:
             prepared.is_required_missing |= *is_required;
         }
     }
+    prepared.missing = prepared.find_missing();
 }
 
 /// Moves the folders that the settings name onto mounted volumes, and makes the

@@ -21,6 +21,8 @@ pub struct Prepared {
     pub mounted: Vec<String>,
     /// Devices that are swapped to.
     pub swaps: Vec<String>,
+    /// Where the profile wants volumes that are not mounted.
+    pub missing: Vec<String>,
     /// What was copied for each moved folder.
     pub copied: Vec<(String, Copied)>,
     /// Whether something is missing that the node must have.
@@ -100,6 +102,24 @@ impl Prepared {
         }
         let path = layout.sysroot.join("mkdisk.log");
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// The mount points of the profile that have no volume now.
+    pub(super) fn find_missing(&self) -> Vec<String> {
+        let ranges = self.plan.iter().flat_map(|plan| &plan.ranges);
+        let mut missing = Vec::new();
+        for range in ranges {
+            let Some(wanted) = &range.wanted else { continue };
+            let mounts = range.mounts.iter().filter_map(|step| match step {
+                Step::Mount { target, .. } => Some(target),
+                _ => None,
+            });
+            let targets: Vec<&String> = mounts.collect();
+            let targets = if targets.is_empty() { vec![wanted] } else { targets };
+            let is_missing = |target: &&String| !self.mounted.contains(target);
+            missing.extend(targets.into_iter().filter(is_missing).cloned());
+        }
+        missing
     }
 
     /// Says a line and remembers it.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use crate::layout::Layout;
 
 use super::inventory::read_mounts;
@@ -11,6 +13,10 @@ use super::place::{list_names, read_attribute};
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(in crate::stage) struct Status {
     pub arrays: Vec<ArrayStatus>,
+    /// Where the profile wanted volumes that the last run could not mount.
+    pub missing: Vec<String>,
+    /// Why not, and what else the last run has refused.
+    pub refusals: Vec<String>,
 }
 
 /// One array.
@@ -53,13 +59,28 @@ pub(in crate::stage) fn read_status(layout: &Layout) -> Status {
             name,
         }
     });
-    Status { arrays: arrays.collect() }
+    let record = read_record(layout).unwrap_or_default();
+    let list = |value: Option<&Value>| -> Vec<String> {
+        let items = value.and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let refusals = record.get("plan").and_then(|plan| plan.get("refusals"));
+    Status {
+        arrays: arrays.collect(),
+        missing: list(record.get("missing")),
+        refusals: list(refusals),
+    }
+}
+
+/// What the last run left; none on a node whose disks nobody has prepared.
+fn read_record(layout: &Layout) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(layout.state().join("disk.json")).ok()?).ok()
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.arrays.is_empty() {
-            return writeln!(f, "no arrays");
+            writeln!(f, "no arrays")?;
         }
         for array in &self.arrays {
             write!(f, "{} {} {}", array.name, array.level, array.state)?;
@@ -74,6 +95,12 @@ impl fmt::Display for Status {
                 write!(f, ", on {}", array.mounted.join(" "))?;
             }
             writeln!(f)?;
+        }
+        for target in &self.missing {
+            writeln!(f, "missing: {target}")?;
+        }
+        for refusal in &self.refusals {
+            writeln!(f, "refused: {refusal}")?;
         }
         Ok(())
     }

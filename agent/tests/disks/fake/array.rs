@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use rsinit::format::md::Superblock;
 use rsinit::layout::Layout;
+use rustix::fs::SeekFrom;
 
 #[derive(Debug, Clone)]
 pub struct Member {
@@ -49,6 +50,10 @@ pub fn fill(layout: &Layout, members: &[Member], array: &File) {
         let length = PIECE.min((size - offset) as usize);
         for (name, at, begin, count) in split(&source, offset, length) {
             let file = &files.iter().find(|(other, _)| *other == name).unwrap().1;
+            let data = rustix::fs::seek(file, SeekFrom::Data(at)).unwrap_or(u64::MAX);
+            if data >= at + count as u64 {
+                continue;
+            }
             let mut bytes = vec![0; count];
             file.read_exact_at(&mut bytes, at).unwrap();
             if bytes.iter().any(|byte| *byte != 0) {

@@ -19,6 +19,7 @@ use rsinit::sys::{Kernel, Linux};
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::array::{Member, fill, split};
+use super::media::Nvme;
 use super::power::Event;
 
 /// A call that changes something.
@@ -33,6 +34,8 @@ pub enum Call {
     Stop(String),
     Mount { source: String, target: String },
     SwapOn(String),
+    Discard { device: String, offset: u64, length: u64 },
+    Format { device: String, cdw10: u32 },
 }
 
 /// What becomes of a bind mount.
@@ -46,11 +49,14 @@ pub enum Binds {
 pub struct FakeKernel {
     layout: Layout,
     binds: Binds,
+    pub(super) nvme: Nvme,
+    /// A disk that takes no write.
+    broken: Option<String>,
     state: Mutex<RefCell<State>>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     calls: Vec<Call>,
     events: Vec<Event>,
     /// Members of arrays by name, before and after they run.
@@ -59,19 +65,44 @@ struct State {
     /// Arrays that were written to since they run.
     used: BTreeSet<String>,
     random: u8,
+    clock: Duration,
     /// Calls left until nothing is done any more.
     fuse: Option<usize>,
 }
 
 impl FakeKernel {
     pub fn new(layout: &Layout) -> Self {
-        Self { layout: layout.clone(), binds: Binds::Pretended, state: Mutex::default() }
+        Self {
+            layout: layout.clone(),
+            binds: Binds::Pretended,
+            nvme: Nvme::default(),
+            broken: None,
+            state: Mutex::default(),
+        }
     }
 
     /// Every call after the first `count` that change something fails.
     pub fn with_fuse(self, count: usize) -> Self {
         self.state.lock().unwrap().borrow_mut().fuse = Some(count);
         self
+    }
+
+    pub fn with_nvme(self, nvme: Nvme) -> Self {
+        Self { nvme, ..self }
+    }
+
+    /// Writes to this disk fail.
+    pub fn with_broken(self, disk: &str) -> Self {
+        Self { broken: Some(disk.to_owned()), ..self }
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(&self, ms: u64) {
+        self.state.lock().unwrap().borrow_mut().clock += Duration::from_millis(ms);
+    }
+
+    pub fn clock(&self) -> Duration {
+        self.state.lock().unwrap().borrow().clock
     }
 
     pub fn with_binds(self, binds: Binds) -> Self {
@@ -151,7 +182,7 @@ impl FakeKernel {
         let _ = std::fs::remove_dir_all(self.array_folder(name));
     }
 
-    fn change<T>(
+    pub(super) fn change<T>(
         &self,
         call: Call,
         run: impl FnOnce(&mut State) -> io::Result<T>,
@@ -165,7 +196,7 @@ impl FakeKernel {
         run(&mut state)
     }
 
-    fn name_of(&self, device: &File) -> String {
+    pub(super) fn name_of(&self, device: &File) -> String {
         let inode = device.metadata().unwrap().ino();
         let entries = std::fs::read_dir(&self.layout.dev).unwrap().flatten();
         let is_same = |entry: &std::fs::DirEntry| entry.metadata().is_ok_and(|m| m.ino() == inode);
@@ -265,6 +296,9 @@ impl Disks for FakeKernel {
     fn write_at(&self, device: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let name = self.name_of(device);
         let call = Call::Write { device: name.clone(), offset, bytes: bytes.len() as u64 };
+        if self.broken.as_ref() == Some(&name) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         self.change(call, |state| {
             if !state.running.contains(&name) {
                 self.write_disk(state, &name, offset, bytes);

@@ -3,6 +3,7 @@
 
 mod array;
 mod kernel;
+mod media;
 mod power;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use rsinit::plan::disks::Brake;
 use rsinit::stage::disks::{self, Prepared, Sources};
 
 pub use kernel::{Binds, Call, FakeKernel};
+pub use media::Nvme;
 pub use power::{Event, LOSSES, replay};
 
 pub const MIB: u64 = 1 << 20;
@@ -68,6 +70,14 @@ impl Node {
     pub fn set(&mut self, conf: &str, profile: &str) {
         self.sources.conf = Some(format!("MKDISK_PROFILE=p\n{conf}\n").into_bytes());
         self.sources.profiles = BTreeMap::from([("p".into(), profile.into())]);
+    }
+
+    /// All disks take discards of `bytes` at a time.
+    pub fn can_discard(&self, bytes: u64) {
+        for name in &self.names {
+            let queue = self.layout.sys.join("block").join(name).join("queue");
+            std::fs::write(queue.join("discard_max_bytes"), format!("{bytes}\n")).unwrap();
+        }
     }
 
     /// The device file of the disk in a slot.

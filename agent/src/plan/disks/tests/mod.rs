@@ -2,6 +2,7 @@
 
 mod general;
 mod keep;
+mod lanes;
 mod wipe;
 
 use super::inventory::*;
@@ -32,6 +33,8 @@ fn disk(slot: u32) -> Disk {
         partitions: Vec::new(),
         mounted: Vec::new(),
         is_swap: false,
+        discard_bytes: 0,
+        nvme: None,
         contents: Ok(Contents::default()),
         inner: None,
     }
