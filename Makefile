@@ -7,7 +7,7 @@ HARNESS  := target/harness/test-vm
 PREFIX   := /usr
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help setup build check fuzz harness test test-all test-vm demo bench install clean
+.PHONY: help setup build check fuzz harness test test-all test-vm demo bench dist install clean
 
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
@@ -17,6 +17,7 @@ help:
 	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
 	@echo 'make build     the static binary: $(BINARY)'
 	@echo 'make bench     fetch and unpack against curl | gzip | cpio, on a real image'
+	@echo 'make dist      tar.gz, .deb and .rpm in target/dist'
 	@echo 'make install   binary and dracut module, below DESTDIR'
 
 setup:
@@ -41,7 +42,7 @@ harness: build
 	cargo build --release --locked --target $(TARGET) -p test-vm --bin witness
 	cargo build --profile harness --locked -p test-vm --bin test-vm
 
-test: check fuzz test-vm
+test: check fuzz dist test-vm
 
 # The power goes at every point of a disk plan, not at some.
 test-all: test
@@ -63,6 +64,13 @@ install:
 	ln -sf rsinit $(DESTDIR)$(PREFIX)/sbin/mkdisk
 	install -d $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/90rsinit
 	install -m 755 dracut-module/90rsinit/*.sh $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/90rsinit/
+
+# tar.gz, .deb and .rpm of binary and dracut module, in target/dist; compared with one another.
+dist: build
+	test-vm/setup.sh test-vm/packages-dist.txt
+	rm -rf target/dist
+	dracut-module/dist.sh $(BINARY) target/dist
+	dracut-module/dist-check.sh $(BINARY) target/dist
 
 clean:
 	cargo clean
