@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::fs::FlockOperation;
@@ -52,9 +53,9 @@ pub fn run(settings: &Settings) -> Result<String> {
     let head = bench.describe()?;
     Ok(match settings.against {
         // The goals are set against the pipeline.
-        Some(_) => format!("{head}{}{notes}", table::render(&rows, "against")),
+        Some(_) => format!("{head}{}{notes}", table::render(&rows, "against", bench.cpus)),
         None => {
-            let table = table::render(&rows, bench.theirs.name());
+            let table = table::render(&rows, bench.theirs.name(), bench.cpus);
             format!("{head}{table}{notes}{}\n", table::render_goals(&rows))
         }
     })
@@ -67,6 +68,7 @@ struct Bench {
     theirs: Contender,
     pairs: u32,
     root_bytes: u64,
+    cpus: u32,
     scratch: TempDir,
     /// Held as long as the benchmark runs: two at once would measure each other.
     _lock: File,
@@ -86,6 +88,8 @@ impl Bench {
         // Each file takes whole pages of the tmpfs: a page an entry is more than that can cost.
         let root_bytes = image.bytes("")?.saturating_add(image.entries.saturating_mul(4096));
         check_memory(root_bytes.saturating_add(image.bytes("")?))?;
+        let cpus = std::thread::available_parallelism().context("counting the CPUs")?;
+        let cpus = u32::try_from(cpus.get())?;
         Ok(Self {
             server: Nginx::start(image.folder(), scratch.path())?,
             ours: Contender::Rsinit(settings.rsinit.clone()),
@@ -93,6 +97,7 @@ impl Bench {
             pairs: settings.pairs,
             image,
             root_bytes,
+            cpus,
             scratch,
             _lock: lock,
         })
@@ -125,13 +130,16 @@ impl Bench {
     /// Runs the pairs: A B, B A, A B …, so that neither side always comes first.
     fn compare(&self, format: Format) -> Result<Row> {
         let (mut ours, mut theirs, mut inflate) = (Vec::new(), Vec::new(), Vec::new());
+        let mut server = Vec::new();
         for pair in 0..self.pairs {
+            if pair % 2 == 1 {
+                theirs.push(self.run(&self.theirs, format, None)?);
+            }
+            let before = self.server.cpu()?;
+            ours.push(self.run(&self.ours, format, None)?);
+            server.push(self.server.cpu()?.saturating_sub(before));
             if pair % 2 == 0 {
-                ours.push(self.run(&self.ours, format, None)?);
                 theirs.push(self.run(&self.theirs, format, None)?);
-            } else {
-                theirs.push(self.run(&self.theirs, format, None)?);
-                ours.push(self.run(&self.ours, format, None)?);
             }
             if format == Format::Gz {
                 inflate.push(self.inflate()?);
@@ -149,7 +157,9 @@ impl Bench {
         let (Some(ours), Some(theirs)) = (Medians::of(&ours), Medians::of(&theirs)) else {
             bail!("nothing was measured: zero pairs");
         };
-        Ok(Row { format, ours, theirs, inflate: Medians::of(&inflate) })
+        let server_s = table::median(server.iter().map(Duration::as_secs_f64).collect());
+        let server_s = server_s.unwrap_or_default();
+        Ok(Row { format, ours, theirs, inflate: Medians::of(&inflate), server_s })
     }
 
     fn run(
@@ -175,15 +185,15 @@ impl Bench {
     fn describe(&self) -> Result<String> {
         let mib = |suffix| Ok::<_, anyhow::Error>(self.image.bytes(suffix)? >> 20);
         let kernel = rustix::system::uname();
-        let cpus = std::thread::available_parallelism().context("counting the CPUs")?;
         Ok(format!(
             "image: {} entries, {} MiB raw, {} MiB gz, {} MiB zst, in the page cache\n\
-             machine: Linux {}, {cpus} CPUs; nginx on loopback, sendfile on; {} pairs, medians\n\n",
+             machine: Linux {}, {} CPUs; nginx on loopback, sendfile on; {} pairs, medians\n\n",
             self.image.entries,
             mib("")?,
             mib(".gz")?,
             mib(".zst")?,
             kernel.release().to_string_lossy(),
+            self.cpus,
             self.pairs
         ))
     }

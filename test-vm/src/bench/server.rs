@@ -4,6 +4,7 @@
 //! all: `compress=gz` gives `.gz`, or 404 where only the raw image is served. The server
 //! of zstd gives the `.zst` for it: no Warewulf does, but a client tells it by its first bytes.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -34,7 +35,7 @@ impl Nginx {
     pub fn start(folder: &Path, scratch: &Path) -> Result<Self> {
         let ports = free_ports()?;
         let config = scratch.join("nginx.conf");
-        std::fs::write(&config, configuration(folder, scratch, ports))
+        fs::write(&config, configuration(folder, scratch, ports))
             .with_context(|| format!("writing {}", config.display()))?;
         let child = command("nginx")
             .arg("-p")
@@ -61,6 +62,25 @@ impl Nginx {
             Format::Zst => zst,
         };
         format!("http://127.0.0.1:{port}/provision/02:00:00:00:00:01")
+    }
+
+    /// CPU time that nginx and its worker took so far.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read, or holds something else than times.
+    pub fn cpu(&self) -> Result<Duration> {
+        let master = self.child.id();
+        let path = format!("/proc/{master}/task/{master}/children");
+        let workers = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let mut nanos = 0_u64;
+        for process in workers.split_whitespace().chain([master.to_string().as_str()]) {
+            // Source: proc-schedstat: the first number is the time on a CPU, in nanoseconds.
+            let path = format!("/proc/{process}/schedstat");
+            let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+            let first = text.split_whitespace().next().unwrap_or_default();
+            nanos += first.parse::<u64>().with_context(|| format!("reading {path}: {text}"))?;
+        }
+        Ok(Duration::from_nanos(nanos))
     }
 
     fn wait_until_listening(&mut self) -> Result<()> {

@@ -42,7 +42,9 @@ impl Medians {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The value in the middle, or between the two in the middle; none of none.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = *values.get(middle)?;
@@ -63,11 +65,20 @@ pub struct Row {
     pub theirs: Medians,
     /// The inflater's, without network and tree.
     pub inflate: Option<Medians>,
+    /// CPU seconds of the server while rsinit ran.
+    pub server_s: f64,
 }
 
-/// The table; `other` is the name of the other side.
+impl Row {
+    /// What all CPUs need for rsinit and the server if none is ever idle: less wall time cannot be.
+    fn bound_s(&self, cpus: u32) -> f64 {
+        (self.ours.cpu_s + self.server_s) / f64::from(cpus)
+    }
+}
+
+/// The table; `other` is the name of the other side, `cpus` how many CPUs there are.
 #[must_use]
-pub fn render(rows: &[Row], other: &str) -> String {
+pub fn render(rows: &[Row], other: &str, cpus: u32) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -99,6 +110,14 @@ pub fn render(rows: &[Row], other: &str) -> String {
                 inflate.cpu_s,
                 row.format.name(),
                 row.ours.wall_s / inflate.wall_s
+            );
+            let bound = row.bound_s(cpus);
+            let _ = writeln!(
+                text,
+                "rsinit and server need {:.2} s of CPU, {bound:.2} s on {cpus} CPUs never idle: \
+                 {:.3} of inflating alone",
+                row.ours.cpu_s + row.server_s,
+                bound / inflate.wall_s
             );
         }
     }
@@ -153,7 +172,13 @@ mod tests {
             ours: medians(2.1, 3.0, 30.0),
             theirs: medians(10.0, 10.0, 1.0),
             inflate: Some(medians(2.0, 2.0, 3.0)),
+            server_s: 1.0,
         };
+        let table = render(std::slice::from_ref(&row), "pipeline", 2);
+        assert!(
+            table.contains("need 4.00 s of CPU, 2.00 s on 2 CPUs never idle: 1.000"),
+            "{table}"
+        );
         let goals = render_goals(&[row]);
         assert!(goals.contains("gz wall 0.210 of 0.22 reached"), "{goals}");
         assert!(goals.contains("gz CPU 0.300 of 0.25 missed"), "{goals}");
