@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,9 +13,6 @@ use crate::tool::{Service, command, run};
 
 /// The address of everything that is not a node.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-
-/// The same over IPv6. Nodes give themselves an address beside it.
-pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 
 /// How many nodes can be switched on at a time.
 pub const PLACES: usize = 2;
@@ -66,7 +63,6 @@ impl Network {
         let ip = |words: &[&str]| run(command("ip").args(words)).map(drop);
         ip(&["link", "add", BRIDGE, "type", "bridge"])?;
         ip(&["addr", "add", &format!("{SERVER}/24"), "dev", BRIDGE])?;
-        ip(&["addr", "add", &format!("{SERVER_V6}/64"), "dev", BRIDGE, "nodad"])?;
         ip(&["link", "set", BRIDGE, "up"])?;
         for place in 0..PLACES {
             let tap = tap(place);
@@ -87,7 +83,7 @@ impl Network {
     }
 }
 
-/// dnsmasq as a DHCP server alone, with a fixed address for each MAC; for IPv6 it names the network.
+/// dnsmasq as a DHCP server alone, with a fixed address for each MAC.
 fn dnsmasq(scratch: &Path) -> Result<std::process::Command> {
     let mut hosts = String::new();
     for number in (1..=NODES).map(Number) {
@@ -101,7 +97,6 @@ fn dnsmasq(scratch: &Path) -> Result<std::process::Command> {
     tool.args(["--log-facility=-", "--log-dhcp", "--pid-file=/run/dnsmasq.pid"]);
     tool.arg(format!("--interface={BRIDGE}")).arg("--bind-interfaces");
     tool.args(["--dhcp-range=10.77.0.0,static,255.255.255.0,1h", "--no-ping"]);
-    tool.args(["--enable-ra", "--dhcp-range=fd77::,ra-only,64"]);
     tool.arg(format!("--dhcp-hostsfile={}", hosts_file.display()));
     tool.arg(format!("--dhcp-leasefile={}", scratch.join("leases").display()));
     tool.stdout(Stdio::null()).stderr(log);

@@ -6,7 +6,6 @@ mod disks;
 mod full_node;
 mod hooks;
 mod images;
-mod secrets;
 mod server;
 
 use std::path::Path;
@@ -94,15 +93,6 @@ pub const CASES: &[Case] = &[
     hooks::MISSING,
     hooks::HANGS,
     hooks::FATAL,
-    hooks::FOLDER,
-    secrets::HELD,
-    secrets::PLANTED,
-    secrets::LATE,
-    secrets::GONE,
-    secrets::NO_EXPORT,
-    secrets::VERSION_3,
-    secrets::OVER_IPV6,
-    secrets::VERSIONS,
     server::CUT,
     images::NO_INIT,
     arguments::NO_URI,

@@ -4,9 +4,7 @@
 //! comes back on the second serial port, between markers with the case's own word.
 
 pub mod answer;
-pub mod hook;
 pub mod observe;
-pub mod search;
 
 use std::collections::BTreeMap;
 
@@ -41,9 +39,6 @@ pub struct Question {
     pub folders: Vec<String>,
     /// Commands to run. The word `{md}` stands for each array in turn.
     pub commands: Vec<Vec<String>>,
-    /// What to look for everywhere, by a name for it; see [`search::disguise`].
-    #[serde(default)]
-    pub needles: BTreeMap<String, String>,
     /// Files to write (and flush) before the end.
     pub writes: Vec<(String, String)>,
     /// What to do last.
@@ -93,12 +88,6 @@ pub struct Answer {
     pub folders: BTreeMap<String, Option<Vec<String>>>,
     /// Of each command.
     pub commands: Vec<Ran>,
-    /// Where each needle was found.
-    #[serde(default)]
-    pub found: BTreeMap<String, Vec<String>>,
-    /// The names of all processes.
-    #[serde(default)]
-    pub processes: Vec<String>,
     /// `/proc/self/mountinfo`.
     pub mountinfo: String,
     /// `/proc/cmdline`.
