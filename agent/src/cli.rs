@@ -24,6 +24,7 @@ rsinit: boots a diskless compute node from a Warewulf server
   rsinit fetch --uri URL --root DIR [--stage image|system|runtime]...
   rsinit unpack --root DIR [ARCHIVE]
   rsinit disks plan|apply|status [--json]
+  rsinit client               keeps the runtime overlays current on a node that is up
   rsinit mkfs.ext4 [-n] [-L LABEL] [-U UUID] [-E stride=N,stripe_width=N] PATH
   rsinit report [--json|--svg] [FILE]   the last boot's stages and times, or those of FILE
   rsinit status [--json|--prometheus]   whether the node is as the boot left it
@@ -66,6 +67,7 @@ fn dispatch(mut parser: lexopt::Parser) -> anyhow::Result<ExitCode> {
         "fetch" => stage::fetch::run_fetch(parser)?,
         "unpack" => stage::fetch::run_unpack(parser)?,
         "disks" => stage::disks::run_command(&Linux, &mut parser)?,
+        "client" => stage::client::run_command(&Linux, parser)?,
         "mkfs.ext4" => stage::mkfs::run(parser)?,
         "status" => return stage::status::run(&mut parser),
         "report" => print_report(parser)?,

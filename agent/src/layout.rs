@@ -32,6 +32,11 @@ impl Layout {
         Self::under("/")
     }
 
+    /// The paths of a node that is up: its root is the running one.
+    pub fn running() -> Self {
+        Self { sysroot: PathBuf::from("/"), ..Self::node() }
+    }
+
     /// The same folders below `base`.
     pub fn under(base: impl Into<PathBuf>) -> Self {
         let base = base.into();
@@ -55,6 +60,16 @@ impl Layout {
     /// `/etc/rsinit/server.crt` of the initramfs: who an `https://` server must be.
     pub fn certificate(&self) -> PathBuf {
         self.etc.join("rsinit/server.crt")
+    }
+
+    /// `/run/rsinit/server.crt`: a copy of it for the node that is up.
+    pub fn kept_certificate(&self) -> PathBuf {
+        self.state().join("server.crt")
+    }
+
+    /// `/etc/warewulf/warewulf.conf` of the root: the server's settings, as its overlays bring them.
+    pub fn warewulf_conf(&self) -> PathBuf {
+        self.sysroot.join("etc/warewulf/warewulf.conf")
     }
 
     /// `/proc/sys/kernel/printk_devkmsg`: whether the kernel drops records that come too fast.
@@ -85,6 +100,11 @@ impl Layout {
     /// `/run/rsinit`: the report and what else the agent leaves for the node.
     pub fn state(&self) -> PathBuf {
         self.run.join("rsinit")
+    }
+
+    /// `/run/systemd/system`: units that last until the node is switched off.
+    pub fn units(&self) -> PathBuf {
+        self.run.join("systemd/system")
     }
 
     /// `/run/rsinit/report.json`.

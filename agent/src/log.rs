@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 
@@ -27,6 +28,9 @@ struct Sinks {
 
 static SINKS: OnceLock<Sinks> = OnceLock::new();
 
+/// Whether standard error leads to the journal, which takes a line's priority from its start.
+static JOURNAL: AtomicBool = AtomicBool::new(false);
+
 /// Longest text of one record of `/dev/kmsg`, in bytes. Source: `LOG_LINE_MAX`
 /// (1024 less a prefix), `kernel/printk/printk.c`.
 const RECORD_MAX: usize = 960;
@@ -35,6 +39,11 @@ const RECORD_MAX: usize = 960;
 const DEBUG: &str = "<15>";
 /// User facility, error: every console shows it, also with `quiet`.
 const ERROR: &str = "<11>";
+
+/// Priorities of the journal. Source: sd-daemon(3).
+const JOURNAL_ERROR: &str = "<3>";
+const JOURNAL_WARNING: &str = "<4>";
+const JOURNAL_INFO: &str = "<6>";
 
 /// Sends every later line to the console and the kernel's log, as far as they can be opened.
 pub fn to_console(layout: &Layout) {
@@ -50,17 +59,27 @@ pub fn to_console(layout: &Layout) {
     let _ = SINKS.set(sinks);
 }
 
+/// Sends every later line to the journal with its priority: standard error is its.
+pub fn to_journal() {
+    JOURNAL.store(true, Ordering::Relaxed);
+}
+
 /// Says one line. Never a secret: no query string, no key, no body of a file.
 pub fn line(stage: &str, text: impl Display) {
     let line = one_line(format_args!("{stage}: {text}"));
-    to_person(&line);
+    to_person(JOURNAL_INFO, &line);
     to_kernel(|sinks| sinks.kmsg.as_ref(), DEBUG, &line);
 }
 
 /// Says one line on the console alone, and not in the kernel's log: the end of a
 /// program's own output.
 pub fn on_console(stage: &str, text: impl Display) {
-    to_person(&one_line(format_args!("{stage}: {text}")));
+    to_person(JOURNAL_INFO, &one_line(format_args!("{stage}: {text}")));
+}
+
+/// Says a line of a service about what an administrator should look at.
+pub fn warning(stage: &str, text: impl Display) {
+    to_person(JOURNAL_WARNING, &one_line(format_args!("{stage}: {text}")));
 }
 
 /// Says a line of a boot that failed.
@@ -71,7 +90,7 @@ pub fn failure(text: impl Display) {
         let _ = drain(console);
     }
     if !to_kernel(|sinks| sinks.errors.as_ref(), ERROR, &line) {
-        to_person(&line);
+        to_person(JOURNAL_ERROR, &line);
     }
 }
 
@@ -96,8 +115,9 @@ fn one_line(text: impl Display) -> String {
 }
 
 /// A console that is gone is no reason to stop a boot.
-fn to_person(line: &str) {
-    let line = format!("{line}\n");
+fn to_person(priority: &str, line: &str) {
+    let priority = if JOURNAL.load(Ordering::Relaxed) { priority } else { "" };
+    let line = format!("{priority}{line}\n");
     let _ = match SINKS.get().and_then(|sinks| sinks.console.as_ref()) {
         Some(mut console) => console.write_all(line.as_bytes()),
         None => std::io::stderr().lock().write_all(line.as_bytes()),

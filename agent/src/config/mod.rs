@@ -10,5 +10,6 @@ pub mod node_path;
 pub mod profile;
 pub mod secret_words;
 pub mod secrets;
+pub mod update;
 pub mod uri;
 pub mod warewulf;

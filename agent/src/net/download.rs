@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::time::Instant;
 
 use super::error::{Cause, Error};
-use super::exchange::{Answer, Client, Resume};
+use super::exchange::{Answer, Client, Wish};
 use super::retry::{Candidate, Policy, Target, Tries};
 use super::url::redacted;
 
@@ -32,10 +32,30 @@ pub struct Download {
 /// # Errors
 /// A refusal that does not go away, or the deadline.
 pub fn open(target: &Target, policy: &Policy) -> Result<Download, Error> {
+    open_wish(target, policy, Wish::Whole)
+}
+
+/// As [`open`], but nothing where the server says that the file is no newer than `since`, its
+/// [`Download::validator`] of an earlier time.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_if_newer(
+    target: &Target,
+    policy: &Policy,
+    since: &str,
+) -> Result<Option<Download>, Error> {
+    match open_wish(target, policy, Wish::Newer(since)) {
+        Err(Error { cause: Cause::Status { code: 304, .. }, .. }) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn open_wish(target: &Target, policy: &Policy, wish: Wish<'_>) -> Result<Download, Error> {
     let client = Client::new(policy, target);
     let mut tries = Tries::new(policy);
     loop {
-        let (url, cause) = match ask(target, |url| client.get(url, None)) {
+        let (url, cause) = match ask(target, |url| client.get(url, wish)) {
             Ok((url, answer)) => {
                 tries.reset();
                 return Ok(Download {
@@ -112,6 +132,11 @@ impl Download {
         (self.total(), self.answer.modified.clone())
     }
 
+    /// The date to name to [`open_if_newer`] later on.
+    pub fn validator(&self) -> Option<String> {
+        self.answer.validator().map(str::to_owned)
+    }
+
     /// How often it went on after a break.
     pub fn resumed(&self) -> u32 {
         self.resumed
@@ -153,9 +178,11 @@ impl Download {
         let Some(modified) = &self.answer.modified else {
             return Err(changed("perhaps: it has no Last-Modified to go on by"));
         };
-        let resume = Resume { offset: self.offset, modified };
-        let resume = (self.offset > 0).then_some(&resume);
-        let answer = match self.client.get(&self.url, resume) {
+        let wish = match self.offset {
+            0 => Wish::Whole,
+            offset => Wish::Rest { offset, modified },
+        };
+        let answer = match self.client.get(&self.url, wish) {
             Ok(answer) => answer,
             // Gone while it is rebuilt, or shorter now.
             Err(Cause::Status { code: code @ (404 | 412 | 416), .. }) => {

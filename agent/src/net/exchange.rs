@@ -13,12 +13,20 @@ use super::error::Cause;
 use super::retry::{Policy, Target};
 use super::stream::WrongCertificate;
 
-/// From where on to ask for a file, and which version of it.
-pub struct Resume<'a> {
-    /// Offset of the first byte.
-    pub offset: u64,
-    /// The `Last-Modified` that the file had.
-    pub modified: &'a str,
+/// What of a file is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Wish<'a> {
+    /// All of it.
+    Whole,
+    /// All of it where it is newer than this `Last-Modified`; else 304.
+    Newer(&'a str),
+    /// The rest of it.
+    Rest {
+        /// Offset of the first byte.
+        offset: u64,
+        /// The `Last-Modified` that the file must still have.
+        modified: &'a str,
+    },
 }
 
 /// A successful answer: 200 or 206.
@@ -29,6 +37,8 @@ pub struct Answer {
     pub offset: u64,
     /// `Last-Modified`, as it was written.
     pub modified: Option<String>,
+    /// `Date`, as it was written.
+    pub date: Option<String>,
     /// The body.
     pub body: BodyReader<'static>,
 }
@@ -37,6 +47,19 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").field("total", &self.total).finish_non_exhaustive()
     }
+}
+
+impl Answer {
+    /// The date by which a newer version can be told from this one; `None` where there is none.
+    pub fn validator(&self) -> Option<&str> {
+        validator(self.modified.as_deref(), self.date.as_deref())
+    }
+}
+
+/// Dates count whole seconds: a file that was sent in the very second in which it was made may
+/// have changed again before that second was over, and then has the same date.
+fn validator<'a>(modified: Option<&'a str>, date: Option<&str>) -> Option<&'a str> {
+    modified.filter(|modified| Some(*modified) != date)
 }
 
 /// A client for one target.
@@ -67,17 +90,19 @@ impl Client {
         Self { agent, policy: policy.clone() }
     }
 
-    /// Asks for `url`, or for the rest of it.
+    /// Asks for `url`.
     ///
     /// # Errors
     /// Anything but a body with a definite end.
-    pub fn get(&self, url: &str, resume: Option<&Resume>) -> Result<Answer, Cause> {
-        let mut request = self.agent.get(url);
-        if let Some(resume) = resume {
-            request = request
-                .header(header::RANGE, format!("bytes={}-", resume.offset))
-                .header(header::IF_RANGE, resume.modified);
-        }
+    pub fn get(&self, url: &str, wish: Wish<'_>) -> Result<Answer, Cause> {
+        let request = self.agent.get(url);
+        let request = match wish {
+            Wish::Whole => request,
+            Wish::Newer(modified) => request.header(header::IF_MODIFIED_SINCE, modified),
+            Wish::Rest { offset, modified } => request
+                .header(header::RANGE, format!("bytes={offset}-"))
+                .header(header::IF_RANGE, modified),
+        };
         let left = self.policy.deadline.saturating_duration_since(Instant::now());
         let request = request
             .config()
@@ -87,8 +112,9 @@ impl Client {
         let response = request.call().map_err(|error| self.cause(error))?;
         let (head, body) = response.into_parts();
         let modified = text(&head.headers, header::LAST_MODIFIED);
+        let date = text(&head.headers, header::DATE);
         let Framing { total, offset } = read_framing(head.status.as_u16(), &head.headers)?;
-        Ok(Answer { total, offset, modified, body: body.into_reader() })
+        Ok(Answer { total, offset, modified, date, body: body.into_reader() })
     }
 
     /// Asks for the length of `url` alone.
@@ -246,6 +272,15 @@ mod tests {
         ] {
             assert_eq!(parse_content_range(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_file_made_in_the_second_of_the_answer_has_no_date_to_go_by() {
+        let (old, now) = ("Tue, 03 Nov 2026 10:00:00 GMT", "Tue, 03 Nov 2026 10:00:01 GMT");
+        assert_eq!(validator(Some(old), Some(now)), Some(old));
+        assert_eq!(validator(Some(old), None), Some(old));
+        assert_eq!(validator(Some(now), Some(now)), None);
+        assert_eq!(validator(None, Some(now)), None);
     }
 
     fn framing(status: u16, headers: &[(header::HeaderName, &'static str)]) -> Option<Framing> {

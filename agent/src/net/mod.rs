@@ -16,7 +16,7 @@ pub mod tls;
 mod url;
 
 pub use backoff::Backoff;
-pub use download::{Download, open, size_of};
+pub use download::{Download, open, open_if_newer, size_of};
 pub use error::{Cause, Error};
 pub use exchange::{Framing, parse_content_range, read_framing};
 pub use retry::{Candidate, Policy, Retry, Stop, Target};

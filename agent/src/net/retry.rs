@@ -70,6 +70,8 @@ pub struct Policy {
     /// Tries where the answer is a refusal (4xx) or no HTTP; `None`: until the deadline, as
     /// an image may be in the making, and a node's settings may be mended meanwhile.
     pub refusals: Option<u32>,
+    /// Failures of any kind in a row after which it is given up; `None`: as many as there is time for.
+    pub failures: Option<u32>,
     /// Ends it all before the deadline.
     pub stop: Stop,
     /// Is told each retry.
@@ -94,6 +96,7 @@ impl Policy {
             longest_wait: Duration::from_secs(10),
             refused_wait: Duration::from_secs(10),
             refusals: None,
+            failures: None,
             stop: Stop::default(),
             on_retry: Arc::new(|_| {}),
         }
@@ -189,6 +192,8 @@ impl Tries {
         self.count = self.count.saturating_add(1);
         let (limited, slow) = match &cause {
             Cause::Status { code: 400 | 401 | 403, .. } => (true, true),
+            // "Not modified": that is an answer.
+            Cause::Status { code: 304, .. } => return Err(self.give_up(url, cause, false)),
             Cause::Status { code: 408 | 429 | 500.., .. } => (false, false),
             Cause::Status { .. } | Cause::Protocol(_) => (true, false),
             // No right to a port below 1024: that does not come with waiting.
@@ -202,7 +207,9 @@ impl Tries {
             }
         };
         self.refusals = self.refusals.saturating_add(u32::from(limited));
-        if self.policy.refusals.is_some_and(|most| self.refusals >= most.max(1)) {
+        let too_many = self.policy.failures.is_some_and(|most| self.count >= most);
+        let refused = self.policy.refusals.is_some_and(|most| self.refusals >= most.max(1));
+        if too_many || refused {
             return Err(self.give_up(url, cause, false));
         }
         let backoff = if slow { &mut self.refused } else { &mut self.backoff };
@@ -288,6 +295,16 @@ mod tests {
             assert!(tries.wait("u", status(503)).is_ok());
         }
         assert!(tries.wait("u", Cause::Changed(String::new())).is_err());
+    }
+
+    #[test]
+    fn one_who_asks_again_later_need_not_be_patient_now() {
+        let policy = Policy { failures: Some(2), ..quick() };
+        let refused = || Cause::Connect(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let mut tries = Tries::new(&policy);
+        assert!(tries.wait("u", refused()).is_ok());
+        let error = tries.wait("u", refused()).unwrap_err();
+        assert!(!error.out_of_time && error.tries == 2);
     }
 
     #[test]

@@ -7,3 +7,4 @@ pub mod network;
 pub mod preboot;
 pub mod root;
 pub mod secrets;
+pub mod update;

@@ -88,17 +88,53 @@ pub fn fetch_small(request: &Request, options: &Options) -> anyhow::Result<Vec<u
     with_restarts(request.what, options, |version| {
         let download = net::open(&target, &options.policy)?;
         *version = download.version();
-        let url = download.url();
-        let mut bytes = Vec::new();
-        download.take(SMALL + 1).read_to_end(&mut bytes)?;
-        ensure!(u64::try_from(bytes.len())? <= SMALL, "{url}: longer than {} MiB", SMALL >> 20);
-        if let Some(expected) = options.sha256 {
-            compare(&expected, &Sha256::digest(&bytes).into())?;
-        }
-        archive::check(&bytes).with_context(|| format!("reading {url}"))?;
-        Ok(bytes)
+        read_small(download, options).map(|small| small.bytes)
     })
     .map(|(bytes, _)| bytes)
+}
+
+/// A small file, and the date to name when it is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Small {
+    /// A sound archive, as it was served.
+    pub bytes: Vec<u8>,
+    /// Its date, where one can be gone by.
+    pub modified: Option<String>,
+}
+
+/// As [`fetch_small`], but nothing where the server says that it has none newer than `since`.
+///
+/// # Errors
+/// As [`fetch_small`].
+pub fn fetch_small_if_newer(
+    request: &Request,
+    options: &Options,
+    since: Option<&str>,
+) -> anyhow::Result<Option<Small>> {
+    let target = target(request, options.pinned.as_ref());
+    with_restarts(request.what, options, |version| {
+        let download = match since {
+            None => Some(net::open(&target, &options.policy)?),
+            Some(since) => net::open_if_newer(&target, &options.policy, since)?,
+        };
+        let Some(download) = download else { return Ok(None) };
+        *version = download.version();
+        read_small(download, options).map(Some)
+    })
+    .map(|(small, _)| small)
+}
+
+/// Reads a small file to its end, and looks whether it is sound.
+fn read_small(download: net::Download, options: &Options) -> anyhow::Result<Small> {
+    let (url, modified) = (download.url(), download.validator());
+    let mut bytes = Vec::new();
+    download.take(SMALL + 1).read_to_end(&mut bytes)?;
+    ensure!(u64::try_from(bytes.len())? <= SMALL, "{url}: longer than {} MiB", SMALL >> 20);
+    if let Some(expected) = options.sha256 {
+        compare(&expected, &Sha256::digest(&bytes).into())?;
+    }
+    archive::check(&bytes).with_context(|| format!("reading {url}"))?;
+    Ok(Small { bytes, modified })
 }
 
 /// Fetches an archive of any size and unpacks it below `root` while it comes. `say` is given a

@@ -5,6 +5,7 @@
 //! [`crate::plan`], and what they do to the machine goes through [`crate::sys`].
 
 pub mod chroot;
+pub mod client;
 pub mod context;
 pub mod disks;
 pub mod failure;
@@ -96,7 +97,8 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
         report.node.mac = Some(reached.mac.clone());
         report.node.address = Some(reached.local.to_string());
     });
-    let source = Source::named(ctx, &plan, &reached.mac).context("arguments")?;
+    let source = Source::named(ctx, &plan, &reached.mac, &ctx.layout.certificate());
+    let source = source.context("arguments")?;
 
     let system = ctx.step("system-overlay", &format!("fetching from {server}"), || {
         overlay::fetch(ctx, &source, What::System)
@@ -147,6 +149,7 @@ fn boot(ctx: &Context<'_>, params: &Params, complaints: &[Complaint]) -> anyhow:
     });
     run_hook(ctx, &plan, &reached)?;
     mkdisk::finish(ctx, disks)?;
+    client::install(ctx, &plan);
     ctx.step(handover::NAME, &format!("checking {}", plan.init), || {
         handover::check(ctx, &plan.init)
     })

@@ -42,9 +42,9 @@ pub fn wait(ctx: &Context<'_>, server: &Server, mac: &Mac) -> anyhow::Result<Don
     loop {
         let cause = match look(ctx, server) {
             Ok((to, local)) => {
-                let mac = find_mac(&ctx.kernel.interfaces()?, mac, local)?;
-                let note = format!("{to} from {local} ({mac})");
-                return Ok(Done::new(Reached { server: to, local, mac }, note));
+                let reached = reached(ctx, mac, to, local)?;
+                let note = format!("{to} from {local} ({})", reached.mac);
+                return Ok(Done::new(reached, note));
             }
             Err(cause) => cause,
         };
@@ -57,6 +57,20 @@ pub fn wait(ctx: &Context<'_>, server: &Server, mac: &Mac) -> anyhow::Result<Don
         }
         ctx.kernel.wait_for_change(&watch, LOOK_EVERY.min(ctx.time_left()))?;
     }
+}
+
+/// The way to `server` as it is now.
+///
+/// # Errors
+/// What is missing.
+pub fn find(ctx: &Context<'_>, server: &Server, mac: &Mac) -> anyhow::Result<Reached> {
+    let (to, local) = look(ctx, server)?;
+    reached(ctx, mac, to, local)
+}
+
+fn reached(ctx: &Context<'_>, mac: &Mac, to: IpAddr, local: IpAddr) -> anyhow::Result<Reached> {
+    let mac = find_mac(&ctx.kernel.interfaces()?, mac, local)?;
+    Ok(Reached { server: to, local, mac })
 }
 
 /// The server's and our own address, or why there is none yet.

@@ -1,6 +1,10 @@
 //! Where the node fetches from, as whom, and by which certificate it knows the server.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -35,11 +39,16 @@ impl Source {
     }
 
     /// The server that the kernel arguments name. One that is asked in TLS must have the
-    /// certificate that the initramfs holds.
+    /// certificate at `certificate`.
     ///
     /// # Errors
     /// TLS is asked for and there is no such certificate.
-    pub fn named(ctx: &Context<'_>, plan: &BootPlan, mac: &str) -> anyhow::Result<Self> {
+    pub fn named(
+        ctx: &Context<'_>,
+        plan: &BootPlan,
+        mac: &str,
+        certificate: &Path,
+    ) -> anyhow::Result<Self> {
         let identity = identity::read(ctx);
         let provision = Provision {
             base: plan.server.to_string(),
@@ -51,13 +60,11 @@ impl Source {
         };
         let mut pinned_certificate = None;
         if plan.server.tls {
-            let path = ctx.layout.certificate();
-            let pem = fs::read(&path).with_context(|| {
-                format!("reading {}, the certificate to know {} by", path.display(), plan.server)
+            let path = certificate.display();
+            let pem = fs::read(certificate).with_context(|| {
+                format!("reading {path}, the certificate to know {} by", plan.server)
             })?;
-            let certificate = pinned(&pem);
-            pinned_certificate =
-                Some(certificate.with_context(|| format!("reading {}", path.display()))?);
+            pinned_certificate = Some(pinned(&pem).with_context(|| format!("reading {path}"))?);
         }
         Ok(Self { provision, pinned: pinned_certificate })
     }
@@ -71,13 +78,38 @@ impl Source {
         let wanted = |name: &[u8]| name == CONFIG || name == CERTIFICATE;
         let files = overlay.find_files(wanted)?;
         let file = |name: &[u8]| files.iter().find(|(n, _)| n == name).map(|(_, text)| text);
-        let config = file(CONFIG).map(|text| warewulf::parse(&String::from_utf8_lossy(text)));
-        let (Some(config), Some(pem)) = (config.filter(|config| config.tls), file(CERTIFICATE))
-        else {
+        self.secured(file(CONFIG), file(CERTIFICATE), server)
+            .context("reading /warewulf/tls/warewulf.crt of the system overlay")
+    }
+
+    /// As [`for_runtime`](Self::for_runtime), on a node that is up: the overlay's files lie in
+    /// its root.
+    ///
+    /// # Errors
+    /// The files cannot be read, or the certificate is none.
+    pub fn for_runtime_in(&self, root: &Path, server: &Server) -> anyhow::Result<Self> {
+        let file = |name: &[u8]| {
+            let path = root.join(OsStr::from_bytes(name));
+            match fs::read(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                other => other.map(Some).with_context(|| format!("reading {}", path.display())),
+            }
+        };
+        self.secured(file(CONFIG)?.as_ref(), file(CERTIFICATE)?.as_ref(), server)
+            .context("reading /warewulf/tls/warewulf.crt")
+    }
+
+    fn secured(
+        &self,
+        config: Option<&Vec<u8>>,
+        pem: Option<&Vec<u8>>,
+        server: &Server,
+    ) -> anyhow::Result<Self> {
+        let config = config.map(|text| warewulf::parse(&String::from_utf8_lossy(text)));
+        let (Some(config), Some(pem)) = (config.filter(|config| config.tls), pem) else {
             return Ok(self.clone());
         };
-        let certificate =
-            pinned(pem).context("reading /warewulf/tls/warewulf.crt of the system overlay")?;
+        let certificate = pinned(pem)?;
         let base = config.tls_server(server).to_string();
         let provision = Provision { base, ..self.provision.clone() };
         Ok(Self { provision, pinned: Some(certificate) })

@@ -4,10 +4,11 @@
 //! one parses and writes; a few blocks of memory go round between each two. Run by root, the tree equals the archive in every respect; run by
 //! anybody else, owners are not set and devices are left out with a warning.
 
-mod explain;
-mod links;
+mod data;
+mod draft;
+pub(crate) mod explain;
 mod pipe;
-mod place;
+pub(crate) mod place;
 
 use std::io::{self, Read};
 use std::path::Path;

@@ -3,11 +3,13 @@
 //! Every component is opened by itself with `O_NOFOLLOW`; a symbolic link on the way is read and
 //! followed inside the root, as a chroot would follow it, and refused where it climbs above it.
 //! That is what openat2(2) does with `RESOLVE_IN_ROOT`, with nothing newer than Linux 4.18.
-//! It holds while nobody else writes below the root, as during a boot.
+//! It holds while nobody else writes below the root, as during a boot. In a root that is in use,
+//! only links of root's and the process's own are followed: no user leads a file elsewhere.
 
 mod dir;
 mod empty;
 mod huge;
+mod look;
 
 use std::collections::HashMap;
 use std::io;
@@ -20,6 +22,7 @@ use rustix::io::Errno;
 pub use dir::{Dir, Node, Space, Status, finish_file};
 pub use empty::{empty, empty_folder, open_folder};
 pub use huge::HugePages;
+pub use look::Look;
 
 /// Links that one path may lead through. Source: `MAXSYMLINKS`, `linux/namei.h`.
 const LINK_LIMIT: u32 = 40;
@@ -37,6 +40,8 @@ const MISSING_FOLDER: u32 = 0o755;
 #[derive(Debug)]
 pub struct Tree {
     root: Rc<Dir>,
+    /// Whether users may have made links below it.
+    is_in_use: bool,
     /// Directories by the path they were asked for.
     open: HashMap<Vec<u8>, Rc<Dir>>,
     /// The one asked for last: archives keep a folder's files together.
@@ -50,7 +55,16 @@ impl Tree {
     /// Those of openat(2).
     pub fn open(root: &Path) -> io::Result<Self> {
         let root = Rc::new(Dir::open_root(root)?);
-        Ok(Self { root, open: HashMap::new(), last: None })
+        Ok(Self { root, is_in_use: false, open: HashMap::new(), last: None })
+    }
+
+    /// Opens a root that others write to: a link on the way that belongs to another user than
+    /// root and the process's own is `EPERM`.
+    ///
+    /// # Errors
+    /// Those of openat(2).
+    pub fn open_in_use(root: &Path) -> io::Result<Self> {
+        Ok(Self { is_in_use: true, ..Self::open(root)? })
     }
 
     /// The root itself.
@@ -123,7 +137,8 @@ impl Tree {
             }
             Err(Errno::LOOP | Errno::NOTDIR) => {
                 // EINVAL: not a link but a file, where a directory must be.
-                let target = dir.read_link(name).map_err(|errno| match errno {
+                let read = if self.is_in_use { Dir::read_own_link } else { Dir::read_link };
+                let target = read(dir, name).map_err(|errno| match errno {
                     Errno::INVAL => Errno::NOTDIR,
                     other => other,
                 })?;
@@ -230,6 +245,22 @@ mod tests {
         assert_eq!(error(&mut tree, "a"), Some(Errno::LOOP.raw_os_error()));
         assert_eq!(error(&mut tree, "file/x"), Some(Errno::NOTDIR.raw_os_error()));
         assert_eq!(error(&mut tree, "dangling/x"), Some(Errno::NOENT.raw_os_error()));
+    }
+
+    #[test]
+    fn in_a_root_in_use_only_links_of_roots_and_our_own_are_followed() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path();
+        fs::create_dir(root.join("real")).unwrap();
+        symlink("real", root.join("link")).unwrap();
+        Tree::open_in_use(root).unwrap().directory(b"link").unwrap();
+        // This needs root, as the client does.
+        std::os::unix::fs::lchown(root.join("link"), Some(1234), None).unwrap();
+        let mut tree = Tree::open_in_use(root).unwrap();
+        assert_eq!(error(&mut tree, "link"), Some(Errno::PERM.raw_os_error()));
+        fs::write(root.join("file"), "").unwrap();
+        assert_eq!(error(&mut tree, "file/x"), Some(Errno::NOTDIR.raw_os_error()));
+        Tree::open(root).unwrap().directory(b"link").unwrap();
     }
 
     #[test]

@@ -9,8 +9,11 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod client;
 mod hooks;
 mod kernel;
+#[path = "../common/nginx.rs"]
+mod nginx;
 mod no_disks;
 mod protocol;
 mod server;

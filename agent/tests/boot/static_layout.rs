@@ -3,59 +3,15 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use rsinit::layout::Layout;
 use test_vm::server::write_archive;
 
 use super::kernel::Recorder;
+use super::nginx::Nginx;
 use super::static_program;
-
-/// nginx in the foreground, ended when this is dropped.
-struct Nginx {
-    child: Child,
-    port: u16,
-}
-
-impl Nginx {
-    fn start(prefix: &Path, files: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = format!(
-            "daemon off; worker_processes 1; pid {prefix}/pid; error_log stderr;\n\
-             events {{ }}\n\
-             http {{ access_log off; client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;\n\
-             fastcgi_temp_path {prefix}/fastcgi; uwsgi_temp_path {prefix}/uwsgi; scgi_temp_path {prefix}/scgi;\n\
-             server {{ listen 127.0.0.1:{port}; root {files}; }} }}\n",
-            prefix = prefix.display(),
-            files = files.display(),
-        );
-        let path = prefix.join("nginx.conf");
-        fs::write(&path, config).unwrap();
-        let child = Command::new("/usr/sbin/nginx")
-            .args(["-c".as_ref(), path.as_os_str(), "-p".as_ref(), prefix.as_os_str()])
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("starting nginx: install the package nginx-light");
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "nginx does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Self { child, port }
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // The master ends its worker on SIGTERM; kill(1) of ours is by its id.
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
 
 /// A folder with one file, as an archive.
 fn archive(dir: &Path, name: &str, content: &str) -> Vec<u8> {
@@ -103,8 +59,6 @@ fn image_and_overlays_come_one_by_one_in_any_form() {
     put("overlay/system/wwinit/node1", archive(dir.path(), "wwinit", "wwinit"));
     put("overlay/system/hostname/node1", gzip(&archive(dir.path(), "hostname", "hostname")));
     put("overlay/runtime/hosts/node1", zstd(&archive(dir.path(), "hosts", "hosts")));
-    // nginx's worker is another user.
-    Command::new("chmod").args(["-R", "a+rX"]).arg(dir.path()).status().unwrap();
     let nginx = Nginx::start(dir.path(), &files);
     let boot = |image: &str, more: &str| {
         let node = tempfile::tempdir().unwrap();

@@ -27,6 +27,34 @@ pub enum Kind {
     Socket,
 }
 
+impl Kind {
+    /// The bits of a mode that say so. Source: `S_IFMT`, `linux/stat.h`.
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::Fifo => 0o010_000,
+            Self::CharDevice => 0o020_000,
+            Self::Directory => 0o040_000,
+            Self::BlockDevice => 0o060_000,
+            Self::Regular => 0o100_000,
+            Self::Symlink => 0o120_000,
+            Self::Socket => 0o140_000,
+        }
+    }
+
+    fn from_bits(bits: u32) -> Option<Self> {
+        let all = [
+            Self::Fifo,
+            Self::CharDevice,
+            Self::Directory,
+            Self::BlockDevice,
+            Self::Regular,
+            Self::Symlink,
+            Self::Socket,
+        ];
+        all.into_iter().find(|kind| kind.bits() == bits)
+    }
+}
+
 /// One entry's header and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -104,18 +132,9 @@ impl Fields {
     }
 
     pub(super) fn entry(self, name: &[u8], archive: u32) -> Result<Entry, Error> {
-        let kind = match self.mode & KIND_MASK {
-            0o010_000 => Kind::Fifo,
-            0o020_000 => Kind::CharDevice,
-            0o040_000 => Kind::Directory,
-            0o060_000 => Kind::BlockDevice,
-            0o100_000 => Kind::Regular,
-            0o120_000 => Kind::Symlink,
-            0o140_000 => Kind::Socket,
-            _ => {
-                let (name, offset) = (name.to_vec(), self.offset);
-                return Err(Error::BadKind { name, offset, mode: self.mode });
-            }
+        let Some(kind) = Kind::from_bits(self.mode & KIND_MASK) else {
+            let (name, offset) = (name.to_vec(), self.offset);
+            return Err(Error::BadKind { name, offset, mode: self.mode });
         };
         Ok(Entry {
             name: name.to_vec(),

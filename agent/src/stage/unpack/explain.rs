@@ -20,6 +20,7 @@ pub fn may_not(error: &io::Error) -> bool {
 /// Says what the errno of a path's resolution means here.
 pub fn explain(error: io::Error) -> anyhow::Error {
     let meaning = match Errno::from_io_error(&error) {
+        Some(Errno::PERM) => "a symbolic link on its way belongs to another user",
         Some(Errno::XDEV) => "a symbolic link on its way leads out of the root",
         Some(Errno::LOOP) => "too many symbolic links on its way",
         Some(Errno::NOTDIR) => "a file stands on its way where a folder must be",

@@ -4,39 +4,42 @@
 //! entry keeps a link to a folder that is there already (merged /usr), and leaves owner and mode
 //! of a folder that is there alone unless it says something else than root, 755.
 
-use std::fs::File;
-use std::io::{self, BufRead, Write as _};
+use std::io;
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::data::{Data, copy_data};
 use super::explain::{explain, explain_space, is_no_folder, may_not, shown};
-use super::links::{Arrival, Links, Orphans};
 use crate::format::archive::path_below_root;
-use crate::format::cpio::{Entry, Kind, NAME_LIMIT, Reader};
-use crate::sys::tree::{self, Dir, Node, Tree, finish_file, split};
+use crate::format::cpio::{Entry, Kind, NAME_LIMIT};
+use crate::format::links::{Arrival, Links, Orphans};
+use crate::sys::tree::{self, Dir, Node, Status, Tree, finish_file, split};
 
 /// Bits beyond read, write and execute: a file loses them when its owner changes.
 const SPECIAL_BITS: u32 = 0o7000;
 
 /// A folder entry that says no more than this leaves a folder that is there as it is.
-const DEFAULT_FOLDER: (u32, u32, u32) = (0, 0, 0o755);
+pub const DEFAULT_FOLDER: (u32, u32, u32) = (0, 0, 0o755);
 
 /// What is owed to a folder until all is in it.
 struct Owed {
     path: Vec<u8>,
-    mtime: u32,
+    /// Not where the folder was there in a root that is in use: its time tells of its files.
+    mtime: Option<u32>,
     /// Only where the process could not have filled the folder with the mode it shall have.
     mode: Option<u32>,
 }
 
 /// Puts entries below a root.
 pub struct Placer {
-    tree: Tree,
+    pub(super) tree: Tree,
     links: Links,
     folders: Vec<Owed>,
     /// Effective user and group: what is made belongs to them.
     own: (u32, u32),
+    /// Whether programs read the root meanwhile.
+    pub(super) is_in_use: bool,
     /// What a person should know, one line each.
     pub warnings: Vec<String>,
 }
@@ -49,33 +52,49 @@ impl Placer {
             links: Links::default(),
             folders: Vec::new(),
             own: tree::own_ids(),
+            is_in_use: false,
             warnings: Vec::new(),
         }
     }
 
-    /// Places `entry`, whose data `reader` holds.
+    /// Starts below a root that is in use: a name that is taken leads to the old file or to the
+    /// new one, at every moment, and a folder that is there keeps its time.
+    pub fn in_use(tree: Tree) -> Self {
+        Self { is_in_use: true, ..Self::new(tree) }
+    }
+
+    /// Places `entry`, whose data `data` holds, where its name says.
     ///
     /// # Errors
     /// A name or link that leads out of the root, a call that fails, an archive that breaks.
-    pub fn place(
-        &mut self,
-        entry: &Entry,
-        reader: &mut Reader<impl BufRead>,
-    ) -> anyhow::Result<()> {
+    pub fn place(&mut self, entry: &Entry, data: &mut impl Data) -> anyhow::Result<()> {
         let path = path_below_root(&entry.name)?;
+        self.place_at(&path, entry, data)
+    }
+
+    /// Places `entry` at `path` below the root, as [`path_below_root`] has it.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn place_at(
+        &mut self,
+        path: &[u8],
+        entry: &Entry,
+        data: &mut impl Data,
+    ) -> anyhow::Result<()> {
         if path.is_empty() {
             ensure!(entry.kind == Kind::Directory, "the root must be a folder, not a file");
             let root = self.tree.root();
-            return self.update_folder(&root, &path, entry);
+            return self.update_folder(&root, path, entry);
         }
-        let (folder, name) = split(&path);
+        let (folder, name) = split(path);
         let parent = self.tree.directory(folder).map_err(explain)?;
         match entry.kind {
-            Kind::Directory => self.place_folder(&parent, name, &path, entry),
-            Kind::Symlink => self.place_link(&parent, name, entry, reader),
-            Kind::Regular if entry.nlink < 2 => self.place_file(&parent, name, entry, reader),
-            Kind::Regular => self.place_shared(&parent, name, &path, entry, reader),
-            _ => self.place_node(&parent, name, &path, entry),
+            Kind::Directory => self.place_folder(&parent, name, path, entry),
+            Kind::Symlink => self.place_link(&parent, name, entry, data),
+            Kind::Regular if entry.nlink < 2 => self.place_file(&parent, name, entry, data),
+            Kind::Regular => self.place_shared(&parent, name, path, entry, data),
+            _ => self.place_node(&parent, name, path, entry),
         }
     }
 
@@ -84,15 +103,15 @@ impl Placer {
         parent: &Dir,
         name: &[u8],
         entry: &Entry,
-        reader: &mut Reader<impl BufRead>,
+        data: &mut impl Data,
     ) -> anyhow::Result<()> {
         let mode = entry.permissions & !SPECIAL_BITS;
-        let file = self.make(parent, name, || parent.create_file(name, mode));
-        let file = file.map_err(|error| explain_space(error, parent, entry, 0))?;
-        copy_data(&file, parent, entry, reader)?;
+        let begun = self.begin_draft(parent, name, |at| parent.create_file(at, mode));
+        let (draft, file) = begun.map_err(|error| explain_space(error, parent, entry, 0))?;
+        copy_data(&file, parent, entry, data)?;
         let special = (entry.permissions & SPECIAL_BITS != 0).then_some(entry.permissions);
         finish_file(&file, self.owner_to_set(parent, entry), special, entry.mtime)?;
-        Ok(())
+        Ok(self.finish_draft(draft)?)
     }
 
     /// A file with several names.
@@ -102,13 +121,13 @@ impl Placer {
         name: &[u8],
         path: &[u8],
         entry: &Entry,
-        reader: &mut Reader<impl BufRead>,
+        data: &mut impl Data,
     ) -> anyhow::Result<()> {
         match self.links.arrive(entry, path) {
             Arrival::Wait => Ok(()),
             Arrival::Link(made) => self.link(&made, path),
             Arrival::Make => {
-                self.place_file(parent, name, entry, reader)?;
+                self.place_file(parent, name, entry, data)?;
                 for waiting in self.links.made(entry, path) {
                     self.link(path, &waiting)?;
                 }
@@ -126,7 +145,8 @@ impl Placer {
         let parent = self.tree.directory(folder).map_err(explain)?;
         let (made_folder, made_name) = split(made);
         let from = self.tree.directory(made_folder).map_err(explain)?;
-        self.make(&parent, name, || parent.make_hard_link(name, &from, made_name))
+        self.begin_draft(&parent, name, |at| parent.make_hard_link(at, &from, made_name))
+            .and_then(|(draft, ())| self.finish_draft(draft))
             .with_context(|| format!("linking {} to {}", shown(path), shown(made)))
     }
 
@@ -162,9 +182,10 @@ impl Placer {
             parent.set_owner(name, uid, gid)?;
         }
         if mode & SPECIAL_BITS != 0 || parent.inherits_group() {
-            parent.set_mode(name, mode)?;
+            // By the folder itself: its name may be another's by now where the root is in use.
+            self.tree.existing_directory(path)?.set_own_mode(mode)?;
         }
-        self.owe(path, entry);
+        self.owe(path, entry, Some(entry.mtime));
         Ok(())
     }
 
@@ -178,13 +199,13 @@ impl Placer {
             // Whether it hands down its group may have changed.
             self.tree.forget();
         }
-        self.owe(path, entry);
+        self.owe(path, entry, (!self.is_in_use).then_some(entry.mtime));
         Ok(())
     }
 
-    fn owe(&mut self, path: &[u8], entry: &Entry) {
+    fn owe(&mut self, path: &[u8], entry: &Entry, mtime: Option<u32>) {
         let mode = Some(entry.permissions).filter(|mode| *mode != self.mode_while_filling(entry));
-        self.folders.push(Owed { path: path.to_vec(), mtime: entry.mtime, mode });
+        self.folders.push(Owed { path: path.to_vec(), mtime, mode });
     }
 
     /// Root may always write into a folder; another user needs the rights until all is in it.
@@ -197,17 +218,19 @@ impl Placer {
         parent: &Dir,
         name: &[u8],
         entry: &Entry,
-        reader: &mut Reader<impl BufRead>,
+        data: &mut impl Data,
     ) -> anyhow::Result<()> {
-        let target = reader.read_data(NAME_LIMIT - 1)?;
+        let target = data.whole(NAME_LIMIT - 1)?;
         ensure!(!target.is_empty(), "a symbolic link without a target");
         ensure!(!target.contains(&0), "a symbolic link whose target contains a NUL");
-        self.make(parent, name, || parent.make_link(name, &target))
+        let (draft, ()) = self
+            .begin_draft(parent, name, |at| parent.make_link(at, &target))
             .map_err(|error| explain_space(error, parent, entry, 0))?;
         if let Some((uid, gid)) = self.owner_to_set(parent, entry) {
-            parent.set_owner(name, uid, gid)?;
+            parent.set_owner(&draft.at, uid, gid)?;
         }
-        Ok(parent.set_time(name, entry.mtime)?)
+        parent.set_time(&draft.at, entry.mtime)?;
+        Ok(self.finish_draft(draft)?)
     }
 
     fn place_node(
@@ -232,20 +255,21 @@ impl Placer {
             Kind::Directory | Kind::Regular | Kind::Symlink => bail!("not a special file"),
         };
         let mode = entry.permissions & !SPECIAL_BITS;
-        match self.make(parent, name, || parent.make_node(name, node, mode)) {
+        let draft = match self.begin_draft(parent, name, |at| parent.make_node(at, node, mode)) {
             Err(error) if may_not(&error) && self.own.0 != 0 => {
                 self.warnings.push(format!("{}: not made: only root makes devices", shown(path)));
                 return Ok(());
             }
-            other => other?,
-        }
+            other => other?.0,
+        };
         if let Some((uid, gid)) = self.owner_to_set(parent, entry) {
-            parent.set_owner(name, uid, gid)?;
+            parent.set_owner(&draft.at, uid, gid)?;
         }
         if entry.permissions & SPECIAL_BITS != 0 {
-            parent.set_mode(name, entry.permissions)?;
+            parent.set_mode(&draft.at, entry.permissions)?;
         }
-        Ok(parent.set_time(name, entry.mtime)?)
+        parent.set_time(&draft.at, entry.mtime)?;
+        Ok(self.finish_draft(draft)?)
     }
 
     /// The owner that a new file does not have by itself. Only root gives files away: run by
@@ -256,7 +280,7 @@ impl Placer {
     }
 
     /// Makes `name`, removing what is there.
-    fn make<T>(
+    pub(super) fn make<T>(
         &mut self,
         parent: &Dir,
         name: &[u8],
@@ -267,6 +291,11 @@ impl Placer {
             other => return other,
         }
         let status = parent.status(name)?;
+        self.remove(parent, name, status)?;
+        make()
+    }
+
+    pub(super) fn remove(&mut self, parent: &Dir, name: &[u8], status: Status) -> io::Result<()> {
         parent.remove(name, status.is_directory).map_err(|error| match error.kind() {
             io::ErrorKind::DirectoryNotEmpty => {
                 io::Error::new(error.kind(), "a folder is in its place that is not empty")
@@ -276,7 +305,7 @@ impl Placer {
         if status.is_directory || status.is_link {
             self.tree.forget();
         }
-        make()
+        Ok(())
     }
 
     /// Ends one archive of the stream: names whose data never came are empty files.
@@ -288,7 +317,7 @@ impl Placer {
             let Some((first, entry)) = orphans.names.first() else { continue };
             let (folder, name) = split(first);
             let parent = self.tree.directory(folder).map_err(explain)?;
-            self.place_file(&parent, name, entry, &mut Reader::new(io::empty()))
+            self.place_file(&parent, name, entry, &mut &b""[..])
                 .with_context(|| format!("unpacking {}", shown(first)))?;
             for (path, _) in orphans.names.iter().skip(1) {
                 self.link(first, path)?;
@@ -318,9 +347,11 @@ impl Placer {
     pub fn finish(mut self) -> anyhow::Result<Vec<String>> {
         for owed in &self.folders {
             // A later entry may have replaced the folder: then nothing is owed.
-            if let Ok(folder) = self.tree.existing_directory(&owed.path) {
+            if let Some(mtime) = owed.mtime
+                && let Ok(folder) = self.tree.existing_directory(&owed.path)
+            {
                 folder
-                    .set_own_time(owed.mtime)
+                    .set_own_time(mtime)
                     .with_context(|| format!("setting the time of {}", shown(&owed.path)))?;
             }
         }
@@ -334,29 +365,5 @@ impl Placer {
             }
         }
         Ok(self.warnings)
-    }
-}
-
-/// Writes an entry's data to `file`, straight from the reader's memory.
-fn copy_data(
-    mut file: &File,
-    parent: &Dir,
-    entry: &Entry,
-    reader: &mut Reader<impl BufRead>,
-) -> anyhow::Result<()> {
-    let mut written = 0u64;
-    loop {
-        let piece = reader.data()?;
-        if piece.is_empty() {
-            return Ok(());
-        }
-        match file.write(piece) {
-            Ok(count) => {
-                written = written.saturating_add(u64::try_from(count)?);
-                reader.consume(count);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(explain_space(error, parent, entry, written)),
-        }
     }
 }

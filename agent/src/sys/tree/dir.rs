@@ -155,6 +155,24 @@ impl Dir {
         Ok(readlinkat(&self.fd, name, Vec::new())?.into_bytes())
     }
 
+    /// As [`read_link`](Self::read_link), of a link that is root's or the process's own.
+    ///
+    /// # Errors
+    /// Those of the calls; `EPERM` where it belongs to another user.
+    pub fn read_own_link(&self, name: &[u8]) -> rustix::io::Result<Vec<u8>> {
+        // Held open, so that what is looked at is what is read.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let link = openat(&self.fd, name, flags, Mode::empty())?;
+        let stat = fs::fstat(&link)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+            return Err(Errno::INVAL);
+        }
+        if stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(Errno::PERM);
+        }
+        Ok(readlinkat(&link, "", Vec::new())?.into_bytes())
+    }
+
     /// Removes a name; a directory only if it is empty.
     ///
     /// # Errors
