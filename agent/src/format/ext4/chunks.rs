@@ -45,9 +45,11 @@ enum Kind {
 
 /// The chunks of a file system: ascending, then the primary superblock.
 ///
-/// Holds one chunk at a time.
+/// Holds one chunk at a time, and the descriptors: 16 MiB for 32 TiB.
 pub(super) struct Chunks<'a> {
     filesystem: &'a Filesystem,
+    /// Blocks of descriptors that have been rendered: the backups are the same.
+    descriptors: Vec<Block>,
     /// One item for each block, in the order of the medium.
     blocks: Peekable<Blocks>,
     superblock_is_due: bool,
@@ -57,7 +59,25 @@ impl<'a> Chunks<'a> {
     /// The chunks of `filesystem`.
     pub(super) fn new(filesystem: &'a Filesystem) -> Self {
         let blocks = Blocks { regions: regions(filesystem).into_iter(), current: None }.peekable();
-        Self { filesystem, blocks, superblock_is_due: true }
+        Self { filesystem, descriptors: Vec::new(), blocks, superblock_is_due: true }
+    }
+
+    /// Appends one block to `bytes`.
+    fn append(&mut self, kind: Kind, index: u64, bytes: &mut Vec<u8>) {
+        let place = usize::try_from(index).unwrap_or(usize::MAX);
+        if let Kind::Descriptors = kind
+            && let Some(known) = self.descriptors.get(place)
+        {
+            return bytes.extend_from_slice(known);
+        }
+        let block = render(self.filesystem, kind, index);
+        bytes.extend_from_slice(&block);
+        // The first copy comes whole and in order before any backup.
+        if let Kind::Descriptors = kind
+            && place == self.descriptors.len()
+        {
+            self.descriptors.push(block);
+        }
     }
 
     fn primary_superblock(&self) -> Chunk {
@@ -80,7 +100,7 @@ impl Iterator for Chunks<'_> {
         let mut bytes = Vec::new();
         let mut next = first;
         while let Some((_, kind, index)) = self.blocks.next_if(|(at, _, _)| *at == next) {
-            bytes.extend_from_slice(&render(self.filesystem, kind, index));
+            self.append(kind, index, &mut bytes);
             next = next.saturating_add(1);
             if bytes.len() >= CHUNK_BYTES {
                 break;

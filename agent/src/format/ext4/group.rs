@@ -100,14 +100,17 @@ pub(super) fn render_inode_bitmap(block: &mut Block, filesystem: &Filesystem) {
 
 /// Sets a run of bits, lowest bit of a byte first.
 fn set_bits(block: &mut Block, bits: Range<u64>) {
-    for (byte, first) in block.iter_mut().zip((0u64..).step_by(8)) {
-        let last = first.saturating_add(8);
-        if bits.start <= first && last <= bits.end {
-            *byte = u8::MAX;
-        } else if bits.start < last && first < bits.end {
-            for bit in (first..last).filter(|bit| bits.contains(bit)) {
-                *byte |= 1 << (bit % 8);
-            }
+    let byte = |bit: u64| usize::try_from(bit / 8).unwrap_or(BLOCK_BYTES);
+    let (first_whole, end_whole) = (bits.start.next_multiple_of(8), bits.end / 8 * 8);
+    if first_whole < end_whole
+        && let Some(whole) = block.get_mut(byte(first_whole)..byte(end_whole))
+    {
+        whole.fill(u8::MAX);
+    }
+    let ends = (bits.start..first_whole.min(bits.end)).chain(end_whole.max(bits.start)..bits.end);
+    for bit in ends {
+        if let Some(byte) = block.get_mut(byte(bit)) {
+            *byte |= 1 << (bit % 8);
         }
     }
 }
@@ -124,6 +127,20 @@ mod tests {
         set_bits(&mut block, 32_767..32_768);
         assert_eq!(block[..4], [0b1111_1000, 0xff, 0b0010_0011, 0]);
         assert_eq!((block[4094], block[4095]), (0, 0x80));
+    }
+
+    #[test]
+    fn every_run_of_bits_is_what_its_single_bits_give() {
+        for start in 0..40 {
+            for end in start..40 {
+                let mut block = [0; BLOCK_BYTES];
+                set_bits(&mut block, start..end);
+                let mut single = [0; BLOCK_BYTES];
+                (start..end)
+                    .for_each(|bit| single[usize::try_from(bit / 8).unwrap()] |= 1 << (bit % 8));
+                assert!(block == single, "{start}..{end}");
+            }
+        }
     }
 
     #[test]
