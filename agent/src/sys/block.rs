@@ -3,12 +3,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{Advice, AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags};
 use rustix::ioctl::{self, Opcode, opcode};
 
 use super::md::{self, DiskInfo};
@@ -60,6 +61,10 @@ pub trait Disks {
     /// # Errors
     /// `UnexpectedEof` past the end; the errno of the call.
     fn read_at(&self, device: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Begins to read `count` bytes that will be asked for soon. A hint alone: it says
+    /// nothing of errors, and a kernel that cannot follow it reads later.
+    fn expect_read(&self, _device: &File, _offset: u64, _count: u64) {}
 
     /// Writes all of `bytes` at `offset`.
     ///
@@ -165,6 +170,19 @@ pub trait Disks {
     fn wait_event(&self, events: &Events, timeout: Duration) -> io::Result<bool>;
 }
 
+/// When a device's node was made, which is when the kernel found the device.
+///
+/// # Errors
+/// `EOPNOTSUPP` before Linux 5.19, whose devtmpfs does not know it.
+pub fn made_at(node: &Path) -> io::Result<SystemTime> {
+    let status = rustix::fs::statx(rustix::fs::CWD, node, AtFlags::empty(), StatxFlags::BTIME)?;
+    let has_time = status.stx_mask & StatxFlags::BTIME.bits() != 0;
+    let seconds = u64::try_from(status.stx_btime.tv_sec).ok().filter(|_| has_time);
+    let since = seconds.map(|seconds| Duration::new(seconds, status.stx_btime.tv_nsec));
+    let time = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+    time.ok_or_else(|| rustix::io::Errno::OPNOTSUPP.into())
+}
+
 impl Disks for Linux {
     fn open_readable(&self, node: &Path) -> io::Result<File> {
         File::open(node)
@@ -192,6 +210,10 @@ impl Disks for Linux {
 
     fn read_at(&self, device: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         device.read_exact_at(buffer, offset)
+    }
+
+    fn expect_read(&self, device: &File, offset: u64, count: u64) {
+        let _ = rustix::fs::fadvise(device, offset, NonZeroU64::new(count), Advice::WillNeed);
     }
 
     fn write_at(&self, device: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -257,7 +279,7 @@ impl Disks for Linux {
     }
 
     fn now_s(&self) -> u64 {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         since.map_or(0, |since| since.as_secs())
     }
 

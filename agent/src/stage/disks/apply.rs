@@ -17,8 +17,10 @@ use crate::stage::mkfs::make_ext4;
 use crate::sys::Kernel;
 
 use super::array::{self, NewArray};
+use super::contents::expect_contents;
 use super::device::{check_identity, open_for_writing, wipe};
 use super::discard::{Discarded, discard_all, reads_zero};
+use super::driver::load_module;
 use super::inventory::device_node;
 use super::nvme;
 use super::swap::make_swap;
@@ -176,6 +178,8 @@ impl<'a> Workbench<'a> {
                 let node = device_node(self.layout, &disk.name);
                 let device = self.kernel.open_readable(&node).ok()?;
                 self.kernel.lock(&device).ok()?;
+                // Each is looked at once more before it is written to.
+                expect_contents(self.kernel, &device, disk.size_bytes);
                 Some(device)
             })
             .collect()
@@ -324,10 +328,9 @@ impl<'a> Workbench<'a> {
         }
     }
 
-    /// A module that cannot be loaded is told by what then fails, by name.
     fn load(&self, level: &str) {
         for module in ["md-mod", level] {
-            let _ = self.kernel.load_module(&self.layout.modules, module);
+            load_module(self.kernel, self.layout, module);
         }
     }
 }

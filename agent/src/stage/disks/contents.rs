@@ -6,6 +6,14 @@ use std::io;
 use crate::format::signature::{Contents, WINDOW_BYTES, Windows, identify};
 use crate::sys::Kernel;
 
+/// Lets the kernel begin to read what [`read_contents`] will ask for, without waiting.
+pub(super) fn expect_contents(kernel: &dyn Kernel, device: &File, size_bytes: u64) {
+    let window = size_bytes.min(WINDOW_BYTES);
+    for offset in [0, size_bytes.saturating_sub(window)] {
+        kernel.expect_read(device, offset, window);
+    }
+}
+
 /// What an open disk of `size_bytes` holds.
 ///
 /// # Errors

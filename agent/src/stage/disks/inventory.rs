@@ -1,13 +1,15 @@
 //! The disks and arrays that sysfs and procfs show.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::layout::Layout;
 use crate::plan::disks::inventory::{DeviceNumber, Disk, Inventory, RunningArray, Transport};
 use crate::sys::Kernel;
 
-use super::contents::{read_contents, read_inner};
+use super::contents::{expect_contents, read_contents, read_inner};
 use super::nvme::read_nvme_facts;
 use super::place::{list_names, read_attribute, read_place};
 
@@ -28,17 +30,34 @@ pub(super) fn read_inventory(kernel: &dyn Kernel, layout: &Layout, asks_nvme: bo
         if folder.join("md").is_dir() {
             inventory.arrays.push(read_array(&folder, name, &usage));
         } else if is_disk(&folder) {
-            let mut disk = read_disk(layout, &folder, name, &usage);
-            if disk.transport.is_usable() && !disk.is_removable && disk.size_bytes > 0 {
-                read_disk_contents(kernel, layout, &mut disk);
-                if asks_nvme && disk.transport == Transport::Nvme {
-                    disk.nvme = read_nvme_facts(kernel, layout, &disk.name);
-                }
-            }
-            inventory.disks.push(disk);
+            inventory.disks.push(read_disk(layout, &folder, name, &usage));
         }
     }
+    read_all_contents(kernel, layout, &mut inventory.disks, asks_nvme);
     inventory
+}
+
+/// Looks at what the disks hold. All are asked before the first is waited for: two ends of
+/// a spinning disk take it tens of milliseconds.
+fn read_all_contents(kernel: &dyn Kernel, layout: &Layout, disks: &mut [Disk], asks_nvme: bool) {
+    let open = |disk: &Disk| {
+        let device = kernel.open_readable(&device_node(layout, &disk.name))?;
+        expect_contents(kernel, &device, disk.size_bytes);
+        Ok(device)
+    };
+    let readable: Vec<&mut Disk> = disks.iter_mut().filter(|disk| is_readable(disk)).collect();
+    let opened: Vec<io::Result<File>> = readable.iter().map(|disk| open(disk)).collect();
+    for (disk, device) in readable.into_iter().zip(opened) {
+        read_disk_contents(kernel, disk, device);
+        if asks_nvme && disk.transport == Transport::Nvme {
+            disk.nvme = read_nvme_facts(kernel, layout, &disk.name);
+        }
+    }
+}
+
+/// Whether a disk is worth a look at its contents.
+fn is_readable(disk: &Disk) -> bool {
+    disk.transport.is_usable() && !disk.is_removable && disk.size_bytes > 0
 }
 
 /// Whole disks with a device of their own: no loop, ram, dm or zram devices, no
@@ -54,8 +73,10 @@ fn is_disk(folder: &Path) -> bool {
 
 fn read_disk(layout: &Layout, folder: &Path, name: String, usage: &Usage) -> Disk {
     let (transport, place) = read_place(folder);
+    // The kernel names partitions after their disk.
     let partitions: Vec<String> = list_names(folder)
         .into_iter()
+        .filter(|part| part.starts_with(&name))
         .filter(|part| folder.join(part).join("partition").is_file())
         .collect();
     let folders: Vec<PathBuf> = std::iter::once(folder.to_owned())
@@ -95,13 +116,12 @@ fn read_disk(layout: &Layout, folder: &Path, name: String, usage: &Usage) -> Dis
     }
 }
 
-fn read_disk_contents(kernel: &dyn Kernel, layout: &Layout, disk: &mut Disk) {
-    let node = device_node(layout, &disk.name);
+fn read_disk_contents(kernel: &dyn Kernel, disk: &mut Disk, device: io::Result<File>) {
     let read = || {
-        let device = kernel.open_readable(&node)?;
+        let device = device?;
         let contents = read_contents(kernel, &device, disk.size_bytes)?;
         let inner = read_inner(kernel, &device, disk.size_bytes, &contents)?;
-        Ok::<_, std::io::Error>((contents, inner))
+        Ok::<_, io::Error>((contents, inner))
     };
     match read() {
         Ok((contents, inner)) => {

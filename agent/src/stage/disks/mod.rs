@@ -12,6 +12,7 @@ mod contents;
 mod copy;
 mod device;
 mod discard;
+mod driver;
 mod inventory;
 mod moving;
 mod nvme;

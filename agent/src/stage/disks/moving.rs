@@ -17,6 +17,7 @@ use crate::sys::root::make_folder;
 use crate::sys::tree::{empty_folder, open_folder};
 
 use super::copy::{Copied, copy_tree};
+use super::driver::load_module;
 use super::inventory::{device_node, read_mounts};
 
 /// Mounts a volume below the new root. One that is there already is left.
@@ -41,7 +42,7 @@ pub(super) fn mount_volume(
     // ext4 asks the kernel's crypto for crc32c by an alias, which without modprobe
     // nobody resolves; a module that cannot be loaded is told by the mount that fails.
     for module in ["crc32c_intel", "crc32c_generic", "ext4"] {
-        let _ = kernel.load_module(&layout.modules, module);
+        load_module(kernel, layout, module);
     }
     let mount = Mount {
         source: node.display().to_string(),
