@@ -7,7 +7,7 @@ HARNESS  := target/harness/test-vm
 PREFIX   := /usr
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help setup build check fuzz harness test test-all test-vm demo bench dist install clean
+.PHONY: help setup build check fuzz harness test test-all test-vm demo bench bench-fetch bench-disks dist install clean
 
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
@@ -16,7 +16,8 @@ help:
 	@echo 'make check     formatting, lints, and the tests that need no VM'
 	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
 	@echo 'make build     the static binary: $(BINARY)'
-	@echo 'make bench     fetch and unpack against curl | gzip | cpio, on a real image'
+	@echo 'make bench     bench-fetch: fetch and unpack against curl | gzip | cpio, on a real image;'
+	@echo '               bench-disks: blank disks to ext4 against mdadm and mke2fs, in QEMU'
 	@echo 'make dist      tar.gz, .deb and .rpm in target/dist'
 	@echo 'make install   binary and dracut module, below DESTDIR'
 
@@ -54,10 +55,16 @@ test-vm: harness
 demo: harness
 	$(HARNESS) demo
 
-bench: build
+bench: bench-fetch bench-disks
+
+bench-fetch: build
 	test-vm/setup.sh test-vm/packages-bench.txt
 	cargo build --release --locked --target $(TARGET) -p test-vm --bin bench
 	target/$(TARGET)/release/bench
+
+bench-disks: build
+	cargo build --release --locked --target $(TARGET) -p test-vm --bin bench-disks
+	target/$(TARGET)/release/bench-disks
 
 install:
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/rsinit

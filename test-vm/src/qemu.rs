@@ -50,10 +50,19 @@ impl Accelerator {
         Ok(answer)
     }
 
-    fn arguments(self) -> &'static [&'static str] {
+    /// QEMU's arguments for it.
+    pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
             Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+
+    /// In the words of a report.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Kvm => "under KVM",
+            Self::Tcg => "emulated: compare the two sides, not the times",
         }
     }
 }
@@ -160,7 +169,11 @@ pub struct Running {
 }
 
 impl Running {
-    fn start(qemu: &mut Command, log: &Path, live: bool) -> Result<Self> {
+    /// Starts a QEMU whose console is its standard output; `log` keeps what it says.
+    ///
+    /// # Errors
+    /// QEMU cannot be started.
+    pub fn start(qemu: &mut Command, log: &Path, live: bool) -> Result<Self> {
         let errors = fs::File::create(log.with_extension("qemu")).context("making QEMU's log")?;
         qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         let mut child = start(qemu)?;

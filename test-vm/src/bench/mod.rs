@@ -6,6 +6,7 @@
 //! of its own.
 
 pub mod contender;
+pub mod disks;
 pub mod image;
 pub mod inflate;
 pub mod listing;
