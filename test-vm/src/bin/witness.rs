@@ -1,14 +1,18 @@
 //! What runs in a booted test node: as its init or its preboot hook (tiny image), or as a unit
 //! (real node). It looks, tells on the second serial port, and switches the node off.
+//! In the agent's place in an initramfs, it becomes the agent on the floor of Linux 4.18.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use rustix::fs::{OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
+use test_vm::floor::{REAL_AGENT, stand_on_the_floor};
 use test_vm::witness::{Answer, QUESTION, Question, Ran, Then, markers, observe::observe};
 
 /// The port between the witness and the host.
@@ -26,8 +30,19 @@ fn main() -> ExitCode {
             hook(ExitCode::SUCCESS);
             sleep_for_ever()
         }
+        Some("rsinit") => become_agent_on_the_floor(),
         _ => testify(),
     }
+}
+
+/// Becomes the agent that lies beside it, which knows no system call newer than 4.18.
+fn become_agent_on_the_floor() -> ExitCode {
+    let cause = match stand_on_the_floor() {
+        Ok(()) => Command::new(REAL_AGENT).arg0("rsinit").args(std::env::args_os().skip(1)).exec(),
+        Err(cause) => cause,
+    };
+    eprintln!("witness: {REAL_AGENT}: {cause}");
+    ExitCode::FAILURE
 }
 
 fn sleep_for_ever() -> ! {
@@ -49,6 +64,7 @@ fn hook(code: ExitCode) -> ExitCode {
         "writable": fs::write("/secrets/written", "x").is_ok(),
         "proc": Path::new("/proc/self/status").exists(),
         "null": Path::new("/dev/null").exists(),
+        "openat2": is_there(openat2()),
     });
     println!("the hook says hello");
     eprintln!("the hook complains");
@@ -56,6 +72,16 @@ fn hook(code: ExitCode) -> ExitCode {
         Ok(()) => code,
         Err(_) => ExitCode::from(99),
     }
+}
+
+/// A call that came with Linux 5.6.
+fn openat2() -> rustix::io::Result<()> {
+    let (flags, mode) = (OFlags::PATH, rustix::fs::Mode::empty());
+    rustix::fs::openat2(rustix::fs::CWD, "/", flags, mode, ResolveFlags::empty()).map(drop)
+}
+
+fn is_there(called: rustix::io::Result<()>) -> bool {
+    called != Err(rustix::io::Errno::NOSYS)
 }
 
 fn names(folder: &str) -> Vec<String> {

@@ -7,6 +7,7 @@ mod full_node;
 mod hooks;
 mod images;
 mod server;
+mod wire;
 
 use std::path::Path;
 
@@ -83,6 +84,8 @@ pub const CASES: &[Case] = &[
     images::DAMAGED,
     server::UNREACHABLE,
     diskless::VERSIONS,
+    wire::FLOOR,
+    wire::TOO_LARGE,
     server::LATE,
     disks::BRAKES,
     disks::BAD_SETTINGS,

@@ -1,0 +1,105 @@
+//! At the edges of what is promised: Linux 4.18, an image that does not fit. Tiny nodes.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::{Bench, Case, Size, ends_with};
+use crate::disk::check_ext4;
+use crate::facts::Facts;
+use crate::floor::REAL_AGENT;
+use crate::image::write_file;
+use crate::initramfs::append;
+use crate::node::Node;
+
+/// No system call newer than Linux 4.18.
+pub const FLOOR: Case = Case {
+    name: "floor-4.18",
+    about: "every system call newer than Linux 4.18 is ENOSYS: image, disks, NFS secrets and hook all the same",
+    size: Size::Tiny,
+    run: floor,
+};
+
+/// More image than memory.
+pub const TOO_LARGE: Case = Case {
+    name: "image-too-large",
+    about: "an image larger than the memory is refused with both numbers before it is asked for",
+    size: Size::Tiny,
+    run: too_large,
+};
+
+/// Appends files, by name and content, to the initramfs of `node`.
+fn add_to_initramfs(bench: &Bench, node: &mut Node, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    let extra = node.folder().join("extra");
+    for (name, content) in files {
+        write_file(&extra, name, content, 0o755)?;
+    }
+    let initramfs = node.folder().join("initramfs");
+    let whole = bench.cluster.artifacts.initramfs(node.flavour);
+    fs::copy(whole, &initramfs).context("copying the initramfs")?;
+    append(&extra, &initramfs)?;
+    node.initramfs = Some(initramfs);
+    Ok(())
+}
+
+/// Puts something between dracut and the agent that takes the newer calls away.
+fn lower_the_floor(bench: &Bench, node: &mut Node) -> Result<()> {
+    let witness = &bench.cluster.artifacts.witness;
+    let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let agent = read(&witness.with_file_name("rsinit"))?;
+    let real = REAL_AGENT.trim_start_matches('/');
+    add_to_initramfs(bench, node, &[("usr/sbin/rsinit", read(witness)?), (real, agent)])
+}
+
+fn floor(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    let mut node = bench.tiny()?;
+    lower_the_floor(bench, &mut node)?;
+    for _ in 0..4 {
+        node.add_disk(1 << 30)?;
+    }
+    let profile = "disk_config[1]=\"raid1:ext4:/system\"\ndisk_config[3]=\"raid0:ext4:/scratch\"\n";
+    node.mkdisk(true, "MOVE_DIRS=/var/log:/system/log\n", profile)?;
+    node.argue("rsinit.preboot", "/hook-ok");
+    node.ask(&["/hook.json", "/var/log/image.log", "/usr/share/ballast"]);
+    let boot = node.boot(|_| {})?;
+    let answer = boot.answer()?;
+    let hook = answer.text("/hook.json");
+    facts.contains("what the agent started knows no openat2", hook, &["\"openat2\":false"]);
+    facts.contains("the hook had the secrets", hook, &["secrets.yml", "munge.key"]);
+    facts.equal("the secrets are gone", answer.path("/secrets"), None);
+    let ballast = answer.path("/usr/share/ballast").and_then(|entry| entry.sha256.clone());
+    facts.equal("the image is whole", ballast, Some(crate::image::tiny::ballast_sha256()));
+    for place in ["/system", "/scratch"] {
+        let kind = answer.mount(place).map(|mount| mount.kind);
+        facts.equal(&format!("{place} is ext4"), kind, Some("ext4"));
+    }
+    facts.equal("a folder was moved", answer.text("/var/log/image.log"), "written by the image\n");
+    let disks: Vec<_> = node.disks.iter().collect();
+    for (what, members) in [("mirror", disks.get(..1)), ("stripes", disks.get(2..))] {
+        let members = members.unwrap_or_default();
+        facts.succeeds(&format!("the {what} are clean"), check_ext4(members, node.folder()));
+    }
+    facts.holds("nothing is missed", !boot.console.contains("Function not implemented"), "ENOSYS");
+    Ok(())
+}
+
+fn too_large(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    let mut node = bench.tiny()?;
+    let image = node.folder().join("large.img");
+    let gz = |image: &Path| image.with_extension("img.gz");
+    fs::copy(gz(&node.image), gz(&image)).context("copying an image")?;
+    // Sparse: it is never sent.
+    let raw = fs::File::create(&image).context("making an image")?;
+    raw.set_len(3 << 30).context("making a large image")?;
+    node.image = image;
+    let boot = node.boot(|_| {})?;
+    let words = ["the image takes 3072 MiB", "MiB are available"];
+    ends_with(&boot, "rsinit: root: ", &words, facts);
+    let fetched = boot
+        .requests
+        .iter()
+        .filter(|served| served.query("stage") == Some("image") && served.head.method == "GET");
+    facts.equal("the image was not asked for", fetched.count(), 0);
+    Ok(())
+}
