@@ -124,8 +124,8 @@ fn a_hook_runs_in_the_new_root_and_its_end_is_seen() {
     assert_eq!(run("echo hello; exit 3", 60), (Exit::Status(3), "hello\n".to_owned()));
     assert_eq!(run("while :; do sleep 60; done", 1), (Exit::TimedOut, String::new()));
     // What it leaves behind, with its folder below one that must be free.
-    let leave =
-        format!("cd {} && setsid sleep 600 >/dev/null 2>&1 & echo left", temp.path().display());
+    let folder = temp.path().display();
+    let leave = format!("setsid sh -c 'cd {folder}; sleep 600 >/dev/null 2>&1 &'");
     assert_eq!(run(&leave, 60).0, Exit::Status(0));
     let sought = Sought { below: vec![temp.path().to_owned()], ..Sought::default() };
     let ended = on_the_floor(|| Linux.end_all(Path::new("/proc"), &sought).unwrap());

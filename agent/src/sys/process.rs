@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn what_keeps_the_output_open_does_not_keep_the_boot() {
         let begun = Instant::now();
-        let (exit, log) = shell("setsid sleep 600 & echo $!", Duration::from_secs(300));
+        let (exit, log) = shell("setsid sh -c 'sleep 600 & echo $!'", Duration::from_secs(300));
         assert_eq!(exit.unwrap(), Exit::Status(0));
         assert!(begun.elapsed() < Duration::from_secs(60));
         let pid = log.trim().parse().ok().and_then(Pid::from_raw).unwrap();
