@@ -326,3 +326,13 @@ fn anybody_but_root_keeps_what_is_possible() {
     assert_eq!((meta("d/f").uid(), meta("d").mode() & 0o7777), (1234, 0o555));
     assert_eq!(meta("d").mtime(), 6);
 }
+
+#[test]
+fn a_new_folder_that_hands_down_its_group_does_not_hand_down_the_bit() {
+    need_root();
+    let (_temp, root) = guarded();
+    let bytes = whole(&[folder("a", 0o2775, 7), folder("a/b", 0o755, 0), file("a/b/c", b"c")]);
+    into(&root, &bytes).unwrap();
+    let mode = |name: &str| fs::metadata(root.join(name)).unwrap().mode() & 0o7777;
+    assert_eq!((mode("a"), mode("a/b"), mode("a/b/c")), (0o2775, 0o755, 0o644));
+}

@@ -184,6 +184,8 @@ impl Placer {
         if mode & SPECIAL_BITS != 0 || parent.inherits_group() {
             // By the folder itself: its name may be another's by now where the root is in use.
             self.tree.existing_directory(path)?.set_own_mode(mode)?;
+            // It was opened before it handed down its group.
+            self.tree.forget();
         }
         self.owe(path, entry, Some(entry.mtime));
         Ok(())
