@@ -83,9 +83,7 @@ pub fn blank(disks: &[PathBuf], length: Option<u64>) -> Result<()> {
     let mut running = Vec::new();
     for disk in disks {
         let mut discard = command("blkdiscard");
-        discard
-            .args(["--force", "--quiet"])
-            .args(length.map(|length| format!("--length={length}")));
+        discard.args(["--force"]).args(length.map(|length| format!("--length={length}")));
         running.push((disk, start(discard.arg(disk))?));
     }
     for (disk, mut child) in running {
