@@ -3,6 +3,7 @@
 mod arguments;
 mod diskless;
 mod disks;
+mod emptied;
 mod full_node;
 mod hooks;
 mod images;
@@ -90,6 +91,7 @@ pub const CASES: &[Case] = &[
     disks::BRAKES,
     disks::BAD_SETTINGS,
     disks::FOREIGN,
+    emptied::CASE,
     disks::BAD_PROFILE,
     hooks::PASSES,
     hooks::FAILS,
