@@ -293,13 +293,27 @@ fn parse_entry(assignment: &Assignment) -> Result<Entry, EntryProblem> {
 }
 
 fn find_same_mount(profile: &Profile, entry: &Entry) -> Option<EntryProblem> {
-    let Entry::Volume(Volume { mount: Some(mount), .. }) = entry else { return None };
+    let Entry::Volume(volume) = entry else { return None };
+    let mount = volume.mount.as_ref()?;
     profile.entries.values().find_map(|other| match other {
-        Entry::Volume(volume) if volume.mount.as_ref() == Some(mount) => {
-            Some(EntryProblem::SameMount { mount: mount.clone(), first: volume.line })
+        Entry::Volume(other)
+            if other.mount.as_ref() == Some(mount)
+                || is_folder_of(other, mount)
+                || is_folder_of(volume, other.mount.as_ref()?) =>
+        {
+            Some(EntryProblem::SameMount { mount: mount.clone(), first: other.line })
         }
         _ => None,
     })
+}
+
+/// Whether `path` is `/data/disk4` where disks by themselves are mounted below `/data`.
+fn is_folder_of(volume: &Volume, path: &str) -> bool {
+    let Some(mount) = volume.mount.as_ref().filter(|_| volume.level == Level::None) else {
+        return false;
+    };
+    let number = path.strip_prefix(mount.as_str()).and_then(|rest| rest.strip_prefix("/disk"));
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod fake;
 mod idle;
 mod inventory;
 mod profiles;
+mod running;
 mod safety;
 mod swap;
 mod witness;

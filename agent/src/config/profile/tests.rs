@@ -74,6 +74,13 @@ fn each_fault_of_an_entry_is_its_own_error() {
         problem("disk_config[1]=raid0:ext4:/a\ndisk_config[2]=raid0:ext4:/a/"),
         EntryProblem::SameMount { mount: "/a".into(), first: 1 }
     );
+    for clash in [
+        "disk_config[1]=none:ext4:/a\ndisk_config[4]=raid0:ext4:/a/disk2",
+        "disk_config[1]=raid0:ext4:/a/disk4\ndisk_config[4]=none:ext4:/a",
+    ] {
+        assert!(matches!(problem(clash), EntryProblem::SameMount { first: 1, .. }), "{clash}");
+    }
+    assert!(parse(b"disk_config[1]=none:ext4:/a\ndisk_config[4]=raid0:ext4:/a/b").is_ok());
     assert_eq!(
         problem("disk_config[1]=raid0\ndisk_config[1]="),
         EntryProblem::Twice { number: 1, first: 1 }

@@ -237,7 +237,12 @@ impl Mounts for FakeKernel {
             Ok(rest) => format!("/{}", rest.display()),
             Err(_) => path.file_name().unwrap().to_string_lossy().into_owned(),
         };
-        let (source, target) = (below(Path::new(&mount.source)), below(&mount.target));
+        let source = Path::new(&mount.source);
+        let source = match mount.flags.contains(MountFlags::BIND) {
+            true => below(source),
+            false => source.file_name().unwrap().to_string_lossy().into_owned(),
+        };
+        let target = below(&mount.target);
         let dev = self.layout.sys.join("block").join(&source).join("dev");
         self.change(Call::Mount { source, target }, |_| {
             if mount.flags.contains(MountFlags::BIND) {

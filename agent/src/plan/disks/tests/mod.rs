@@ -1,6 +1,7 @@
 //! The cases of the plan: what is written to, what is not, and why.
 
 mod general;
+mod hostile;
 mod keep;
 mod lanes;
 mod wipe;
