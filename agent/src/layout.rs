@@ -87,6 +87,11 @@ impl Layout {
         self.sys.join("class/dmi/id")
     }
 
+    /// `/sys/firmware/efi/efivars`: the firmware's variables; absent without EFI.
+    pub fn efivars(&self) -> PathBuf {
+        self.sys.join("firmware/efi/efivars")
+    }
+
     /// `/dev/console`.
     pub fn console(&self) -> PathBuf {
         self.dev.join("console")

@@ -19,6 +19,7 @@ installkernel() {
     hostonly='' dracut_instmods -o \
         md-mod raid0 raid1 ext4 crc32c_generic crc32c_intel \
         nfs nfsv3 nfsv4 \
+        efivarfs \
         nvme ahci sd_mod virtio_pci virtio_blk virtio_scsi virtio_net \
         '=drivers/net/ethernet' '=drivers/net/mdio' '=drivers/net/phy'
 }

@@ -8,6 +8,7 @@ pub mod mkdisk_conf;
 pub mod mountinfo;
 pub mod node_path;
 pub mod profile;
+pub mod report_to;
 pub mod secret_words;
 pub mod secrets;
 pub mod update;

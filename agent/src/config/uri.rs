@@ -98,6 +98,18 @@ fn shown(uri: &str) -> String {
 }
 
 fn parse_authority(uri: &str, tls: bool, authority: &str) -> Result<Server, UriError> {
+    let (host, port) = parse_host_port(uri, authority)?;
+    Ok(Server { tls, host, port: port.unwrap_or(if tls { 443 } else { 80 }) })
+}
+
+/// `host`, `host:port` or `[IPv6]:port`; an error names `uri`.
+///
+/// # Errors
+/// [`UriError::Host`] and [`UriError::Port`].
+pub(super) fn parse_host_port(
+    uri: &str,
+    authority: &str,
+) -> Result<(String, Option<u16>), UriError> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or_else(|| UriError::Host(uri.to_owned()))?;
         host.parse::<std::net::Ipv6Addr>().map_err(|_| UriError::Host(uri.to_owned()))?;
@@ -117,15 +129,12 @@ fn parse_authority(uri: &str, tls: bool, authority: &str) -> Result<Server, UriE
     if host.is_empty() || !host.chars().all(named) {
         return Err(UriError::Host(uri.to_owned()));
     }
-    let port = match port {
-        None if tls => 443,
-        None => 80,
-        Some(port) => match port.parse() {
-            Ok(0) | Err(_) => return Err(UriError::Port(uri.to_owned())),
-            Ok(port) => port,
-        },
+    let port = match port.map(str::parse) {
+        None => None,
+        Some(Ok(0) | Err(_)) => return Err(UriError::Port(uri.to_owned())),
+        Some(Ok(port)) => Some(port),
     };
-    Ok(Server { tls, host: host.to_owned(), port })
+    Ok((host.to_owned(), port))
 }
 
 /// A MAC address as Warewulf keys its nodes by: lower case, with colons.

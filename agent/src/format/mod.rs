@@ -11,4 +11,5 @@ pub mod merge;
 pub mod nvme;
 pub mod signature;
 pub mod swap;
+pub mod syslog;
 pub mod zstd;

@@ -133,6 +133,22 @@ impl Client {
         }
     }
 
+    /// Posts `body`, as JSON.
+    ///
+    /// # Errors
+    /// Any answer but 2xx.
+    pub fn post(&self, url: &str, body: &[u8]) -> Result<(), Cause> {
+        let left = self.policy.deadline.saturating_duration_since(Instant::now());
+        let patience = Some(self.policy.connect.min(left));
+        let request = self.agent.post(url).header(header::CONTENT_TYPE, "application/json");
+        let request = request.config().timeout_connect(patience).timeout_recv_response(patience);
+        let response = request.build().send(body).map_err(|error| self.cause(error))?;
+        match response.status().as_u16() {
+            200..=299 => Ok(()),
+            code => Err(Cause::Status { code, meaning: None }),
+        }
+    }
+
     /// What an error of ureq is here.
     pub fn cause(&self, error: ureq::Error) -> Cause {
         if self.policy.stop.is_raised() {

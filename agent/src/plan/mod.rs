@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod disks;
+pub mod failure;
 pub mod fetch;
 pub mod network;
 pub mod preboot;

@@ -2,6 +2,7 @@
 //!
 //! `schema.json` beside this file describes it for readers outside of this crate.
 
+mod message;
 mod parts;
 mod prometheus;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod table;
 
 use serde::{Deserialize, Serialize};
 
+pub use message::{messages, sender};
 pub use parts::{
     ArchiveReport, DisksReport, HookReport, MovedReport, NodeReport, Outcome, StageReport,
     VolumeReport,
@@ -41,6 +43,9 @@ pub struct Report {
     /// Why it failed: the console's last line, without `rsinit: `.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What to do about it, in one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
     /// The stages, in the order in which they began.
     pub stages: Vec<StageReport>,
     /// What was unpacked into the root, in that order.
@@ -66,6 +71,7 @@ impl Report {
             node: NodeReport::default(),
             outcome: Outcome::Running,
             error: None,
+            next_step: None,
             stages: Vec::new(),
             archives: Vec::new(),
             hooks: Vec::new(),

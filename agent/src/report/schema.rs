@@ -36,6 +36,7 @@ fn full() -> Report {
         moved: vec![MovedReport { folder: "/tmp".to_owned(), entries: 1, bytes: 2 }],
     });
     report.warnings.push("w".to_owned());
+    report.next_step = some("build it");
     report.finish(some("image: cut"));
     report
 }

@@ -31,6 +31,9 @@ pub fn table(report: &Report) -> String {
     if let Some(error) = &report.error {
         let _ = writeln!(text, "failed: {error}");
     }
+    if let Some(step) = &report.next_step {
+        let _ = writeln!(text, "next step: {step}");
+    }
     text
 }
 

@@ -24,7 +24,8 @@ use crate::net::{self, Candidate, Download, Policy, Target};
 use crate::plan::fetch::{Request, What};
 use crate::stage::progress::{Progress, ProgressLine};
 use crate::sys::tree;
-use attempt::{Metered, net_error, run_and_tell, with_restarts};
+pub(super) use attempt::net_error;
+use attempt::{Metered, run_and_tell, with_restarts};
 
 pub use command::{run_fetch, run_unpack};
 

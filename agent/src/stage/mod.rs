@@ -23,6 +23,8 @@ pub mod root;
 pub mod secrets;
 pub mod source;
 pub mod status;
+pub mod tell;
+pub mod tries;
 pub mod unpack;
 pub mod wwinit_d;
 
@@ -38,7 +40,7 @@ use anyhow::{Context as _, anyhow};
 use crate::config::cmdline::{Complaint, Params, PrebootOnFail};
 use crate::layout::Layout;
 use crate::log;
-use crate::plan::boot::{BootPlan, DEADLINE, plan, plan_failure};
+use crate::plan::boot::{BootPlan, DEADLINE, plan};
 use crate::plan::fetch::What;
 use crate::report::Report;
 use crate::sys::Kernel;
@@ -50,20 +52,20 @@ use source::Source;
 /// Time beyond the deadline after which a boot that still runs is stuck.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Boots the node, writes the report, and, where the boot failed, does what the
+/// Boots the node, writes and sends the report, and, where the boot failed, does what the
 /// operator wants done with a node that has no root.
 ///
 /// # Errors
 /// Why the node has no root; `/sysroot` is empty then.
 pub fn run(kernel: &dyn Kernel, layout: &Layout, cmdline: &str) -> anyhow::Result<()> {
     let (params, complaints) = Params::parse(cmdline);
-    let failure = plan_failure(&params);
     let limit = params.deadline.unwrap_or(DEADLINE);
     let report = Mutex::new(Report::new(kernel.release()));
     let ctx = Context::new(kernel, layout, limit, &report);
     let (over, when_over) = channel();
+    let end = |error: Option<&anyhow::Error>| conclude(kernel, layout, &params, &report, error);
     let result = thread::scope(|scope| {
-        scope.spawn(move || failure::watch(kernel, failure, limit + GRACE, &when_over));
+        scope.spawn(move || failure::watch(limit + GRACE, &when_over, |stuck| end(Some(stuck))));
         let result = catch_unwind(AssertUnwindSafe(|| boot(&ctx, &params, &complaints)));
         drop(over);
         result.unwrap_or_else(|panic| Err(anyhow!("panicked: {}", context::panic_text(&*panic))))
@@ -71,17 +73,32 @@ pub fn run(kernel: &dyn Kernel, layout: &Layout, cmdline: &str) -> anyhow::Resul
     if result.is_err() {
         root::discard(&ctx);
     }
-    let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
-    report.finish(result.as_ref().err().map(|error| format!("{error:#}")));
+    end(result.as_ref().err());
+    result
+}
+
+/// The end of every boot: the report is written and sent, and a failure is said and acted upon.
+fn conclude(
+    kernel: &dyn Kernel,
+    layout: &Layout,
+    params: &Params,
+    report: &Mutex<Report>,
+    error: Option<&anyhow::Error>,
+) {
+    let mut report = report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    report.next_step = error.map(|error| failure::advice(error).to_owned());
+    report.finish(error.map(|error| format!("{error:#}")));
     if let Err(error) = write_report(layout, &report) {
         log::line("report", format_args!("{error:#}"));
     }
-    if let Err(error) = &result {
-        failure::announce(failure);
-        log::failure(format_args!("{error:#}"));
-        failure::act(kernel, failure);
+    if let Some(to) = &params.report_to {
+        tell::tell(layout, to, &report);
     }
-    result
+    match error {
+        Some(error) => failure::end(kernel, layout, params, error),
+        // Without EFI nothing was counted either.
+        None => _ = tries::forget(kernel, layout),
+    }
 }
 
 /// The order of the boot.

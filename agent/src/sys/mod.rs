@@ -6,6 +6,7 @@
 
 pub mod attributes;
 pub mod block;
+pub mod efivar;
 pub mod guard;
 pub mod holders;
 pub mod md;

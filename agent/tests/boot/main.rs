@@ -15,6 +15,7 @@ mod kernel;
 #[path = "../common/nginx.rs"]
 mod nginx;
 mod no_disks;
+mod outcome;
 mod protocol;
 mod server;
 mod static_layout;

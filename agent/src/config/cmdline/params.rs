@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::choices::{Brake, Compress, Layout, OnFail, PrebootOnFail, PrebootParam};
 use super::words::{Word, words};
+use crate::config::report_to::ReportTo;
 
 /// Every argument that begins with `rsinit.`.
 const KNOWN: &[&str] = &[
@@ -19,11 +20,13 @@ const KNOWN: &[&str] = &[
     "rsinit.preboot",
     "rsinit.preboot.onfail",
     "rsinit.preboot.timeout",
+    "rsinit.report",
     "rsinit.runtime",
     "rsinit.secrets",
     "rsinit.sha256",
     "rsinit.system",
     "rsinit.tmpfs.size",
+    "rsinit.try",
     "rsinit.uri",
 ];
 
@@ -89,6 +92,10 @@ pub struct Params {
     pub onfail: Option<OnFail>,
     /// `rsinit.onfail.wait=`, in whole seconds.
     pub onfail_wait: Option<Duration>,
+    /// `rsinit.try=`: which try in a row this boot is, where the server counts them.
+    pub tries: Option<u32>,
+    /// `rsinit.report=`: who is told how the boot ended.
+    pub report_to: Option<ReportTo>,
     /// `rsinit.deadline=`, in whole seconds.
     pub deadline: Option<Duration>,
     /// `rd.shell` or `rd.break`: somebody sits at the console.
@@ -141,6 +148,8 @@ impl Params {
             "rsinit.preboot.onfail" => self.preboot_onfail = choice(word, PREBOOT_ONFAIL)?,
             "rsinit.onfail" => self.onfail = Some(choice(word, ONFAIL)?),
             "rsinit.onfail.wait" => self.onfail_wait = Some(seconds(word)?),
+            "rsinit.try" => self.tries = Some(number(word)?),
+            "rsinit.report" => self.report_to = report_to(word)?,
             "rsinit.deadline" => self.deadline = Some(seconds(word)?),
             "rsinit.sha256" => self.sha256 = Some(digest(word)?),
             "rsinit.compress" => {
@@ -191,6 +200,23 @@ fn seconds(word: Word<'_>) -> Result<Duration, (String, bool)> {
     match value.parse::<u64>() {
         Ok(seconds @ 0..=86_400) => Ok(Duration::from_secs(seconds)),
         _ => Err((format!("{value:?} is not a number of seconds from 0 to 86400"), false)),
+    }
+}
+
+/// 1 to 1,000,000.
+fn number(word: Word<'_>) -> Result<u32, (String, bool)> {
+    let value = word.value.unwrap_or_default();
+    match value.parse() {
+        Ok(number @ 1..=1_000_000) => Ok(number),
+        _ => Err((format!("{value:?} is not a number from 1 to 1000000"), false)),
+    }
+}
+
+/// The value is not repeated: it may carry a password.
+fn report_to(word: Word<'_>) -> Result<Option<ReportTo>, (String, bool)> {
+    match word.value.unwrap_or_default() {
+        "none" => Ok(None),
+        value => ReportTo::parse(value).map(Some).map_err(|error| (error.to_string(), false)),
     }
 }
 
