@@ -26,6 +26,7 @@ rsinit: boots a diskless compute node from a Warewulf server
   rsinit disks plan|apply|status [--json]
   rsinit client               keeps the runtime overlays current on a node that is up
   rsinit mkfs.ext4 [-n] [-L LABEL] [-U UUID] [-E stride=N,stripe_width=N] PATH
+  rsinit check [--uri URI] [--node MAC]  whether a boot would work; unpacks to nowhere
   rsinit report [--json|--svg] [FILE]   the last boot's stages and times, or those of FILE
   rsinit status [--json|--prometheus]   whether the node is as the boot left it
   rsinit help | --version
@@ -70,6 +71,7 @@ fn dispatch(mut parser: lexopt::Parser) -> anyhow::Result<ExitCode> {
         "client" => stage::client::run_command(&Linux, parser)?,
         "mkfs.ext4" => stage::mkfs::run(parser)?,
         "status" => return stage::status::run(&mut parser),
+        "check" => return stage::check::run(&mut parser),
         "report" => print_report(parser)?,
         "help" => print!("{USAGE}"),
         "version" => println!("rsinit {}", env!("CARGO_PKG_VERSION")),

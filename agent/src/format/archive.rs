@@ -1,7 +1,7 @@
 //! A whole archive in memory, as a small overlay is: checked, or searched for a few files.
 
 use std::borrow::Cow;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 
 use super::{compression, cpio};
 
@@ -23,6 +23,9 @@ pub enum Error {
     /// It is not a sound archive.
     #[error(transparent)]
     Cpio(#[from] cpio::Error),
+    /// An entry's name leads out of the root.
+    #[error("{0:?}: {1}")]
+    Name(String, BadPath),
 }
 
 /// Reads `archive` to its end: every header, checksum and trailer. Returns its uncompressed bytes.
@@ -34,6 +37,39 @@ pub fn check(archive: &[u8]) -> Result<u64, Error> {
     let mut reader = cpio::Reader::new(BufReader::with_capacity(BLOCK, source));
     while reader.next_entry()?.is_some() {}
     Ok(reader.offset())
+}
+
+/// What an archive holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Entries, trailers not counted.
+    pub entries: u64,
+    /// Bytes, uncompressed.
+    pub bytes: u64,
+}
+
+/// As [`check`], for an archive that comes from a stream; refuses the names that unpacking
+/// refuses, and shows the others to `look`.
+///
+/// # Errors
+/// What is wrong with it first.
+pub fn read_through(
+    archive: impl BufRead + Send,
+    mut look: impl FnMut(&[u8]),
+) -> Result<Summary, Error> {
+    let source = compression::open(archive)?;
+    let mut reader = cpio::Reader::new(BufReader::with_capacity(BLOCK, source));
+    let mut entries = 0;
+    while let Some(entry) = reader.next_entry()? {
+        let path = path_below_root(&entry.name);
+        look(&path.map_err(|cause| Error::Name(lossy(&entry.name), cause))?);
+        entries += 1;
+    }
+    Ok(Summary { entries, bytes: reader.offset() })
+}
+
+fn lossy(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
 }
 
 /// The regular files of `archive` whose name `wanted` says yes to: names as [`path_below_root`] has

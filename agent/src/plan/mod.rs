@@ -1,6 +1,7 @@
 //! Types to steps, pure: what will be done and why, before anything is done.
 
 pub mod boot;
+pub mod check;
 pub mod disks;
 pub mod failure;
 pub mod fetch;

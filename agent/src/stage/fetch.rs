@@ -7,6 +7,7 @@
 
 mod attempt;
 mod command;
+mod read;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -28,6 +29,7 @@ pub(super) use attempt::net_error;
 use attempt::{Metered, run_and_tell, with_restarts};
 
 pub use command::{run_fetch, run_unpack};
+pub use read::{ReadThrough, fetch_and_read};
 
 /// Longest overlay, in bytes as it is served: it is held in memory.
 const SMALL: u64 = 256 << 20;

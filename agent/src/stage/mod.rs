@@ -4,6 +4,7 @@
 //! stage is one file beside this one. What they decide by is planned in
 //! [`crate::plan`], and what they do to the machine goes through [`crate::sys`].
 
+pub mod check;
 pub mod chroot;
 pub mod client;
 pub mod context;

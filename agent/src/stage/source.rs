@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -14,6 +14,7 @@ use super::identity;
 use super::overlay::Overlay;
 use crate::config::uri::Server;
 use crate::config::warewulf;
+use crate::layout::Layout;
 use crate::net::tls::{Pinned, pinned};
 use crate::plan::boot::BootPlan;
 use crate::plan::fetch::{Provision, What};
@@ -23,6 +24,13 @@ const CONFIG: &[u8] = b"warewulf/config";
 /// The server's certificate, in the system overlay of Warewulf 4.7.
 const CERTIFICATE: &[u8] = b"warewulf/tls/warewulf.crt";
 
+/// The certificate that a server is known by on a node that is up: what its boot kept of
+/// its initramfs, else what was put where the initramfs has it.
+pub fn certificate_of_node(layout: &Layout) -> PathBuf {
+    let kept = layout.kept_certificate();
+    if kept.exists() { kept } else { layout.certificate() }
+}
+
 /// A server to fetch from.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -30,12 +38,17 @@ pub struct Source {
     pub provision: Provision,
     /// Its certificate, where it is asked in TLS.
     pub pinned: Option<Pinned>,
+    /// Tries where it refuses; `None`: until the deadline. See [`crate::net::Policy::refusals`].
+    pub refusals: Option<u32>,
 }
 
 impl Source {
     /// How to fetch `what` from it, until the boot's deadline.
     pub fn options(&self, ctx: &Context<'_>, what: What) -> Options {
-        Options { pinned: self.pinned.clone(), ..Options::until(ctx.deadline, what) }
+        let mut options = Options::until(ctx.deadline, what);
+        options.pinned.clone_from(&self.pinned);
+        options.policy.refusals = self.refusals;
+        options
     }
 
     /// The server that the kernel arguments name. One that is asked in TLS must have the
@@ -66,7 +79,7 @@ impl Source {
             })?;
             pinned_certificate = Some(pinned(&pem).with_context(|| format!("reading {path}"))?);
         }
-        Ok(Self { provision, pinned: pinned_certificate })
+        Ok(Self { provision, pinned: pinned_certificate, refusals: None })
     }
 
     /// Where the runtime overlay is: over HTTPS where the system overlay says that the
@@ -112,6 +125,6 @@ impl Source {
         let certificate = pinned(pem)?;
         let base = config.tls_server(server).to_string();
         let provision = Provision { base, ..self.provision.clone() };
-        Ok(Self { provision, pinned: Some(certificate) })
+        Ok(Self { provision, pinned: Some(certificate), refusals: self.refusals })
     }
 }

@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::stage::context::Context;
 use crate::stage::fetch::{Options, Small, fetch_small_if_newer};
 use crate::stage::network;
-use crate::stage::source::Source;
+use crate::stage::source::{Source, certificate_of_node};
 use crate::sys::Kernel;
 
 /// Longest time for one question: overlays are built while the client waits.
@@ -46,9 +46,7 @@ pub fn ask(question: &Question) -> anyhow::Result<Answer> {
     let (plan, layout) = (&question.plan, &question.layout);
     let reached = network::find(&ctx, &plan.server, &plan.mac)
         .with_context(|| format!("finding the way to {}", plan.server))?;
-    let kept = layout.kept_certificate();
-    let certificate = if kept.exists() { kept } else { layout.certificate() };
-    let source = Source::named(&ctx, plan, &reached.mac, &certificate)?
+    let source = Source::named(&ctx, plan, &reached.mac, &certificate_of_node(layout))?
         .for_runtime_in(&layout.sysroot, &plan.server)?;
     let options = patient_elsewhere(source.options(&ctx, What::Runtime), &question.stop);
 
