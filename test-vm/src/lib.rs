@@ -17,6 +17,7 @@ pub mod floor;
 pub mod image;
 pub mod initramfs;
 pub mod kernel;
+pub mod listener;
 pub mod network;
 pub mod nfs;
 pub mod node;

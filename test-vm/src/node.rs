@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::console::agent_lines;
 use crate::disk::Disk;
 use crate::initramfs::Flavour;
+use crate::listener::{Heard, Listener, Wire};
 use crate::network::{Number, SERVER, tap};
 use crate::overlay::Overlay;
 use crate::qemu::{Ending, Machine, Nic, Running};
@@ -55,6 +56,8 @@ pub struct Node<'a> {
     pub limit: Duration,
     /// Whether its console is shown.
     pub live: bool,
+    /// How it reports to the head node.
+    pub wire: Wire,
     arguments: Vec<String>,
     boots: u32,
 }
@@ -97,6 +100,7 @@ impl<'a> Node<'a> {
             version: Version::default(),
             limit: Duration::from_secs(240),
             live: false,
+            wire: Wire::Datagrams,
             arguments: Vec::new(),
             boots: 0,
             folder,
@@ -237,6 +241,8 @@ impl<'a> Node<'a> {
         let server = Server::start(self.server_address(), self.site())
             .with_context(|| format!("listening on {}", self.server_address()))?;
         faults(server.faults());
+        let listener = Listener::start(SERVER.into(), self.wire)?;
+        self.argue("rsinit.report", &listener.target(self.wire)?);
         let path = |end: &str| self.folder.join(format!("boot{}.{end}", self.boots));
         let (log, witness) = (path("console.log"), path("witness.log"));
         let machine = Machine {
@@ -256,7 +262,7 @@ impl<'a> Node<'a> {
             witness: &witness,
         };
         let running = machine.start(&log, self.live)?;
-        Ok(Power { running, server, witness, log, since: Instant::now() })
+        Ok(Power { running, server, listener, witness, log, since: Instant::now() })
     }
 
     fn site(&self) -> server::Site {
@@ -279,7 +285,7 @@ impl<'a> Node<'a> {
     /// # Errors
     /// The witness's answer is there and cannot be read, or QEMU itself failed.
     pub fn finish(&self, power: Power, ending: Ending) -> Result<Boot> {
-        let Power { running, server, witness, log, since } = power;
+        let Power { running, server, listener, witness, log, since } = power;
         let console = running.console.text();
         drop(running);
         let broken = fs::read_to_string(log.with_extension("qemu")).unwrap_or_default();
@@ -293,6 +299,7 @@ impl<'a> Node<'a> {
             console,
             ending,
             requests: server.requests(),
+            heard: listener.heard(),
             took: since.elapsed(),
         })
     }
@@ -311,6 +318,8 @@ pub struct Power {
     pub running: Running,
     /// Its server.
     pub server: Server,
+    /// Who hears its report.
+    pub listener: Listener,
     /// What comes over the second serial port.
     pub witness: PathBuf,
     log: PathBuf,
@@ -328,6 +337,8 @@ pub struct Boot {
     pub ending: Ending,
     /// What was asked of the server.
     pub requests: Vec<Served>,
+    /// What it reported to the head node.
+    pub heard: Heard,
     /// From power-on to power-off.
     pub took: Duration,
 }

@@ -52,6 +52,15 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     facts.equal("there is no /scratch mount", answer.mount("/scratch"), None);
     facts.holds("there is a report", answer.report.is_some(), "none");
     facts.holds("the report names stages", !answer.stages().is_empty(), answer.report_text());
+    let words = ["boot warned: handed over ", "the node has no disk 1"];
+    facts.contains(
+        "the head node hears that it is up, and what is amiss",
+        &boot.heard.line,
+        &words,
+    );
+    let told = boot.heard.report.as_ref().and_then(|report| report.get("archives"));
+    let kept = answer.report.as_ref().and_then(|report| report.get("archives"));
+    facts.holds("and from what, with digests", told.is_some() && told == kept, format!("{told:?}"));
     facts.equal("/secrets is not there", answer.path("/secrets"), None);
     Ok(())
 }

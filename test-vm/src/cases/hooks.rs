@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Bench, Case, Size};
 use crate::facts::Facts;
 use crate::initramfs::Flavour;
+use crate::listener::Wire;
 use crate::nfs::CERTIFICATE;
 use crate::node::Boot;
 use crate::qemu::Nic;
@@ -135,6 +136,7 @@ fn fatal(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let mut node = bench.tiny()?;
     node.argue("rsinit.preboot", "/hook-fail");
     node.argue("rsinit.preboot.onfail", "fail");
+    node.wire = Wire::Post;
     let boot = node.boot(|_| {})?;
     super::ends_with(&boot, "rsinit: preboot: ", &["/hook-fail", "status 1"], facts);
     Ok(())

@@ -12,6 +12,7 @@ use super::{Bench, Case, Size, ends_with};
 use crate::facts::Facts;
 use crate::image::{pack, write_file};
 use crate::initramfs::append;
+use crate::listener::Wire;
 use crate::node::{Boot, Node};
 use crate::server::{Fault, Rule};
 
@@ -171,6 +172,7 @@ fn no_init(bench: &Bench, facts: &mut Facts) -> Result<()> {
     pack(&root, &[], &path)?;
     crate::image::compress(&path)?;
     node.image = path;
+    node.wire = Wire::Stream;
     let boot = node.boot(|_| {})?;
     ends_with(&boot, "rsinit: hand-over: ", &["/sbin/init"], facts);
     Ok(())

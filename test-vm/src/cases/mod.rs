@@ -4,6 +4,7 @@ mod arguments;
 mod diskless;
 mod disks;
 mod emptied;
+mod failures;
 mod full_node;
 mod hooks;
 mod images;
@@ -16,6 +17,7 @@ use anyhow::Result;
 
 use crate::cluster::Cluster;
 use crate::facts::Facts;
+use crate::listener::Heard;
 use crate::node::{Boot, Node, Stand};
 use crate::qemu::Ending;
 
@@ -100,6 +102,7 @@ pub const CASES: &[Case] = &[
     hooks::FATAL,
     server::CUT,
     images::NO_INIT,
+    failures::CASE,
     arguments::NO_URI,
     arguments::UNKNOWN,
     diskless::CASE,
@@ -113,7 +116,27 @@ fn ends_with(boot: &Boot, begin: &str, words: &[&str], facts: &mut Facts) {
     facts.contains("it names object and cause", last, words);
     facts.holds("no root was handed over", boot.answer.is_none(), "an answer");
     facts.equal("the node switched itself off", &boot.ending, &Ending::Off(Some(0)));
+    head_node_heard(boot, last.trim_start_matches("rsinit: "), facts);
     facts.holds("nothing panicked", !boot.console.contains("panicked"), "a panic");
+}
+
+/// The head node was told the cause that stands on the console, and what to do.
+fn head_node_heard(boot: &Boot, cause: &str, facts: &mut Facts) {
+    let Heard { line, report } = &boot.heard;
+    let text = |name: &str| {
+        let field = report.as_ref().and_then(|report| report.get(name));
+        field.and_then(serde_json::Value::as_str).unwrap_or("nothing")
+    };
+    facts.equal("the head node has the report of a failed boot", text("outcome"), "failed");
+    // A long line is cut on the console.
+    let begins = text("error").starts_with(cause);
+    facts.holds("and in it the console's cause", begins, text("error"));
+    let step = text("next_step");
+    facts.contains("the console says the next step too", &boot.lines().join("\n"), &[step]);
+    // A POST has no line.
+    if !line.is_empty() {
+        facts.contains("its syslog has cause and next step", line, &["boot failed: ", cause, step]);
+    }
 }
 
 #[cfg(test)]
