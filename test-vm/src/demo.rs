@@ -13,6 +13,7 @@ use crate::cluster::Cluster;
 use crate::image::full::ROOT_PASSWORD;
 use crate::node::{Boot, Node, Power, Stand, gave_up};
 use crate::qemu::Ending;
+use crate::tool;
 use crate::witness::answer::Stage;
 use crate::witness::{Answer, Then, find, markers};
 use crate::workshop::Workshop;
@@ -39,6 +40,7 @@ pub fn run(workshop: &Workshop, scratch: &Path, keep: bool) -> Result<bool> {
     let up = answer.is_some();
     if let Some(answer) = &answer {
         tell(answer, &node);
+        draw(answer, &node, workshop)?;
     }
     if keep && up {
         hand_keyboard(power)?;
@@ -107,6 +109,20 @@ fn tell(answer: &Answer, node: &Node) {
         system.trim(),
         answer.uptime
     );
+}
+
+/// The boot as a picture, drawn by the agent from the node's own report.
+fn draw(answer: &Answer, node: &Node, workshop: &Workshop) -> Result<()> {
+    let report = workshop.base.join("demo-report.json");
+    let picture = workshop.base.join("demo-boot.svg");
+    let json = serde_json::to_vec_pretty(&answer.report).context("writing the report")?;
+    fs::write(&report, json).with_context(|| format!("writing {}", report.display()))?;
+    let agent = node.agent();
+    let agent = agent.to_str().context("naming the agent")?;
+    let drawn = tool::run(tool::command(agent).args(["report", "--svg"]).arg(&report))?;
+    fs::write(&picture, drawn).with_context(|| format!("writing {}", picture.display()))?;
+    println!("Its boot as a picture, for a browser: {}.", picture.display());
+    Ok(())
 }
 
 /// What to look at where the node did not come up.

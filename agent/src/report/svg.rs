@@ -211,8 +211,11 @@ fn label(stage: &StageReport) -> String {
     let took = end.saturating_sub(stage.start_ms);
     let mut label = seconds(took);
     if let Some(bytes) = stage.bytes.filter(|bytes| *bytes > 0) {
-        let tenths = bytes / 100_000;
-        let _ = write!(label, ", {}.{} MB", tenths / 10, tenths % 10);
+        // Writing to a String cannot fail.
+        let _ = match bytes {
+            0..1_000_000 => write!(label, ", {} kB", bytes.div_ceil(1000)),
+            _ => write!(label, ", {}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
+        };
         if let Some(rate) = (bytes / 1000).checked_div(took).filter(|rate| *rate > 0) {
             let _ = write!(label, ", {rate} MB/s");
         }
