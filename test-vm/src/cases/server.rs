@@ -9,6 +9,7 @@ use crate::facts::Facts;
 use crate::initramfs::Flavour;
 use crate::node::{Boot, Node};
 use crate::server::{Fault, Rule};
+use crate::witness::answer::stages_of;
 
 /// How long the server stays away: the node itself needs some 20 s until it asks.
 const AWAY: Duration = Duration::from_secs(45);
@@ -138,11 +139,11 @@ fn unreachable(bench: &Bench, facts: &mut Facts) -> Result<()> {
     node.argue("rsinit.deadline", "25");
     let boot = node.boot(|_| {})?;
     ends_with(&boot, "rsinit: system-overlay: ", &["http://10.77.0.99:9873/provision/"], facts);
-    facts.holds(
-        "it kept to its deadline",
-        boot.took < Duration::from_secs(120),
-        format!("{:?}", boot.took),
-    );
+    // By the node's own clock: how long firmware and kernel take is the test machine's business.
+    let stages = stages_of(boot.heard.report.as_ref());
+    let begin = stages.first().map_or(0.0, |stage| stage.start_ms);
+    let end = stages.last().map_or(f64::MAX, |stage| stage.start_ms + stage.took_ms);
+    facts.holds("it kept to its deadline", end - begin < 40_000.0, end - begin);
 
     let mut node = bench.tiny()?;
     node.argue("rsinit.uri", "http://192.0.2.7:9873/provision/");

@@ -71,15 +71,20 @@ impl Answer {
 
     /// The stages of the report: name, milliseconds, bytes.
     pub fn stages(&self) -> Vec<Stage> {
-        let stages = self.report.as_ref().and_then(|report| report.get("stages"));
-        let stages = stages.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        stages.iter().filter_map(Stage::read).collect()
+        stages_of(self.report.as_ref())
     }
 
     /// The report as text, to look for a word in it.
     pub fn report_text(&self) -> String {
         self.report.as_ref().map(Value::to_string).unwrap_or_default()
     }
+}
+
+/// The stages of a report.
+pub fn stages_of(report: Option<&Value>) -> Vec<Stage> {
+    let stages = report.and_then(|report| report.get("stages"));
+    let stages = stages.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    stages.iter().filter_map(Stage::read).collect()
 }
 
 /// One stage of the agent's report.
