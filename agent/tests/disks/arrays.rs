@@ -106,6 +106,19 @@ fn a_mirror_that_lost_a_leg_starts_and_a_blank_disk_takes_its_place() {
 }
 
 #[test]
+fn a_mirror_that_runs_is_stopped_and_wiped_though_stopping_it_writes_to_its_members() {
+    let mut node = Node::new(2, 32 * MIB);
+    node.set("WIPE_ON_BOOT=true", "disk_config[1]=raid1:ext4");
+    let kernel = node.kernel();
+    node.boot(&kernel);
+    let prepared = node.boot(&kernel);
+    let failed = prepared.outcomes.iter().find(|outcome| outcome.error.is_some());
+    assert_eq!(failed, None, "{:?}", prepared.lines);
+    let stops = kernel.calls().into_iter().filter(|call| *call == Call::Stop("md0".into()));
+    assert_eq!(stops.count(), 1);
+}
+
+#[test]
 fn an_array_that_does_not_start_lets_go_of_its_members() {
     let mut node = Node::new(2, 32 * MIB);
     node.set("", "disk_config[1]=raid0:ext4:/scratch");

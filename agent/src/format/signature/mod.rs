@@ -108,6 +108,21 @@ impl Contents {
         }
     }
 
+    /// Whether both are the same but for what md itself writes to a member: its count of
+    /// changes, the time, its state.
+    pub fn is_same_but_for_md(&self, other: &Self) -> bool {
+        let is_same = |(a, b): (&Signature, &Signature)| match (&a.what, &b.what) {
+            (What::Md { superblock: one, .. }, What::Md { superblock: two, .. }) => {
+                let identity = |superblock: &md::Superblock| {
+                    (superblock.set_uuid, superblock.device_uuid, superblock.level)
+                };
+                a.offset == b.offset && identity(one) == identity(two)
+            }
+            _ => a == b,
+        };
+        self.found.len() == other.found.len() && self.found.iter().zip(&other.found).all(is_same)
+    }
+
     /// The volume whose file system was being made when the agent was stopped.
     pub fn formatting(&self) -> Option<&str> {
         self.found.iter().find_map(|signature| match &signature.what {

@@ -17,7 +17,7 @@ use crate::stage::mkfs::make_ext4;
 use crate::sys::Kernel;
 
 use super::array::{self, NewArray};
-use super::contents::expect_contents;
+use super::contents::{expect_contents, read_contents};
 use super::device::{check_identity, open_for_writing, wipe};
 use super::discard::{Discarded, discard_all, reads_zero};
 use super::driver::load_module;
@@ -60,7 +60,10 @@ impl<'a> Workbench<'a> {
 
     fn carry_out_silently(&mut self, step: &Step) -> anyhow::Result<()> {
         match step {
-            Step::StopArray { array, .. } => array::stop(self.kernel, self.layout, array),
+            Step::StopArray { array, .. } => {
+                array::stop(self.kernel, self.layout, array)?;
+                self.look_again(array)
+            }
             Step::Wipe { disk, .. } => self.wipe(disk),
             Step::CryptoErase { disk, .. } => self.crypto_erase(disk),
             Step::CreateArray { .. } => self.create_array(step),
@@ -97,6 +100,26 @@ impl<'a> Workbench<'a> {
         let planned = disk.contents.as_ref().ok();
         let expected = self.changed.get(&disk.name).or(planned).cloned().unwrap_or_default();
         open_for_writing(self.kernel, self.layout, disk, &expected)
+    }
+
+    /// A stopped array leaves its last count of changes on its members: that is no reason
+    /// to take them for other disks than the plan saw. Anything else still is.
+    fn look_again(&mut self, array: &str) -> anyhow::Result<()> {
+        let stopped = self.inventory.arrays.iter().find(|stopped| stopped.name == array);
+        for name in stopped.iter().flat_map(|stopped| &stopped.disks) {
+            let disk = self.inventory.disks.iter().find(|disk| disk.name == *name);
+            let Some((disk, Ok(planned))) = disk.map(|disk| (disk, &disk.contents)) else {
+                continue;
+            };
+            let device = self.kernel.open_readable(&device_node(self.layout, name));
+            let now =
+                device.and_then(|device| read_contents(self.kernel, &device, disk.size_bytes));
+            let now = now.with_context(|| format!("reading {name} again"))?;
+            if now.is_same_but_for_md(planned) {
+                self.changed.insert(name.clone(), now);
+            }
+        }
+        Ok(())
     }
 
     fn wipe(&mut self, member: &Member) -> anyhow::Result<()> {

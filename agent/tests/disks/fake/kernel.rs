@@ -182,6 +182,20 @@ impl FakeKernel {
         let _ = std::fs::remove_dir_all(self.array_folder(name));
     }
 
+    /// A mirror that ran leaves one change more on its members.
+    fn count_stop(&self, members: &[Member]) -> io::Result<()> {
+        for member in members.iter().filter(|member| member.superblock.level == 1) {
+            let disk = OpenOptions::new().read(true).write(true);
+            let disk = disk.clone().open(self.layout.dev.join(&member.name))?;
+            let mut bytes = [0; 4096];
+            disk.read_exact_at(&mut bytes, 4096)?;
+            let mut superblock = md::decode(&bytes).map_err(io::Error::other)?;
+            superblock.events += 1;
+            disk.write_all_at(&md::encode(&superblock).map_err(io::Error::other)?, 4096)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn change<T>(
         &self,
         call: Call,
@@ -407,6 +421,9 @@ impl Disks for FakeKernel {
     fn stop_array(&self, array: &File) -> io::Result<()> {
         let name = self.name_of(array);
         self.change(Call::Stop(name.clone()), |state| {
+            if state.running.contains(&name) {
+                self.count_stop(&state.arrays[&name])?;
+            }
             self.remove(state, &name);
             std::fs::remove_file(self.layout.dev.join(&name))
         })
