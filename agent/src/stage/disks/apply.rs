@@ -23,6 +23,7 @@ use super::discard::{Discarded, discard_all, reads_zero};
 use super::driver::load_module;
 use super::inventory::device_node;
 use super::nvme;
+use super::place::list_names;
 use super::swap::make_swap;
 
 /// What the steps of a plan are carried out with.
@@ -281,9 +282,18 @@ impl<'a> Workbench<'a> {
             .ext4_options(step, zeroed == Some(true))
             .context("choosing the file system's options")?;
         make_ext4(self.kernel, &device, size, &options)
-            .with_context(|| format!("making ext4 on {name}"))?;
+            .with_context(|| format!("making ext4 on {}", self.name_with_members(name)))?;
         let left = format!("{name}: not all of its disks were emptied: inode tables zeroed later");
         Ok((zeroed == Some(false)).then_some(left).into_iter().collect())
+    }
+
+    /// A stripe does not say which of its disks has failed: all that it may have been.
+    fn name_with_members(&self, array: &str) -> String {
+        let members = list_names(&self.layout.sys.join("block").join(array).join("slaves"));
+        if members.is_empty() {
+            return array.to_owned();
+        }
+        format!("{array} of {}", members.join(" "))
     }
 
     fn make_swap(

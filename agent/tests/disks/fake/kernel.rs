@@ -185,8 +185,8 @@ impl FakeKernel {
     /// A mirror that ran leaves one change more on its members.
     fn count_stop(&self, members: &[Member]) -> io::Result<()> {
         for member in members.iter().filter(|member| member.superblock.level == 1) {
-            let disk = OpenOptions::new().read(true).write(true);
-            let disk = disk.clone().open(self.layout.dev.join(&member.name))?;
+            let path = self.layout.dev.join(&member.name);
+            let disk = OpenOptions::new().read(true).write(true).open(path)?;
             let mut bytes = [0; 4096];
             disk.read_exact_at(&mut bytes, 4096)?;
             let mut superblock = md::decode(&bytes).map_err(io::Error::other)?;
