@@ -26,6 +26,8 @@ pub struct Artifacts {
     pub full: PathBuf,
     /// The tiny image, and its `.gz`.
     pub tiny: PathBuf,
+    /// The image with tools, and its `.gz`.
+    pub tools: PathBuf,
     /// The static witness.
     pub witness: PathBuf,
     /// What runs the guests.
@@ -46,6 +48,7 @@ impl Artifacts {
             plain: initramfs::prepare(workshop, &root, &kernel, Flavour::Plain)?,
             full: image::full::prepare(workshop, &root, &kernel)?,
             tiny: image::tiny::prepare(workshop)?,
+            tools: image::tools::prepare(workshop, &root, &kernel)?,
             witness: workshop.binary("witness")?,
             accelerator: Accelerator::probe(workshop, &kernel)?,
             kernel,

@@ -126,7 +126,18 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
+    /// A node whose image has a shell, mdadm and e2fsprogs.
+    ///
+    /// # Errors
+    /// Its folders cannot be made.
+    pub fn with_tools(stand: Stand<'a>) -> Result<Self> {
+        let mut node = Self::tiny(stand)?;
+        node.image = stand.cluster.artifacts.tools.clone();
+        Ok(node)
+    }
+
     /// The command line that Warewulf 4.6.1's iPXE template writes, and what tests add: a console,
+    /// memory that is not cleared when it is given out (an emulated processor takes long for it),
     /// and the power off soon after a failure. Not at once: what a hook says on standard error
     /// reaches the console through systemd's journal, a little later.
     fn usual_arguments(&self) -> Vec<String> {
@@ -143,6 +154,7 @@ impl<'a> Node<'a> {
             "net.ifnames=0".to_owned(),
             "console=ttyS0".to_owned(),
             "panic=-1".to_owned(),
+            "init_on_alloc=0".to_owned(),
             "rsinit.onfail=poweroff".to_owned(),
             "rsinit.onfail.wait=2".to_owned(),
         ]

@@ -54,7 +54,8 @@ impl Accelerator {
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            // Emulated, the fast string instructions are the slow ones: byte by byte.
+            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm"],
         }
     }
 

@@ -13,25 +13,25 @@ use rustix::fs::{OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 use test_vm::floor::{REAL_AGENT, stand_on_the_floor};
-use test_vm::witness::{Answer, QUESTION, Question, Ran, Then, markers, observe::observe};
-
-/// The port between the witness and the host.
-const PORT: &str = "/dev/ttyS1";
+use test_vm::witness::{
+    Answer, PORT, QUESTION, Question, Ran, Then, markers, observe::observe, trace,
+};
 
 /// What a hook saw, for the witness to tell.
 const HOOK_SAW: &str = "/hook.json";
 
 fn main() -> ExitCode {
     let name = std::env::args().next().unwrap_or_default();
-    match Path::new(&name).file_name().and_then(|name| name.to_str()) {
-        Some("hook-ok") => hook(ExitCode::SUCCESS),
-        Some("hook-fail") => hook(ExitCode::FAILURE),
-        Some("hook-hang") => {
+    let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name {
+        "hook-ok" => hook(ExitCode::SUCCESS),
+        "hook-fail" => hook(ExitCode::FAILURE),
+        "hook-hang" => {
             hook(ExitCode::SUCCESS);
             sleep_for_ever()
         }
-        Some("rsinit") => become_agent_on_the_floor(),
-        _ => testify(),
+        "rsinit" => become_agent_on_the_floor(),
+        _ => trace::act(name).unwrap_or_else(testify),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod full;
 pub mod tiny;
+pub mod tools;
 
 use std::fs;
 use std::io::Write as _;

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod observe;
+pub mod trace;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,13 @@ pub const QUESTION: &str = "/etc/witness.json";
 
 /// Largest file that is sent back as text, in bytes.
 pub const TEXT_MAX: u64 = 64 << 10;
+
+/// The port between the witness and the host.
+pub const PORT: &str = "/dev/ttyS1";
+
+/// What comes over the second serial port where a program is held before a call, for the power to
+/// be cut.
+pub const HELD: &str = "@@ held before";
 
 /// What the witness does last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Bench, Case, Size};
+use crate::cases::{Bench, Case, Size};
 use crate::disk::{Disk, check_ext4};
 use crate::facts::Facts;
 use crate::initramfs::Flavour;
