@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ use crate::tool::{Service, command, run};
 
 /// The address of everything that is not a node.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// The same by IPv6: nodes have no address there but what they are told.
+pub const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 
 /// How many nodes can be switched on at a time.
 pub const PLACES: usize = 2;
@@ -63,6 +66,7 @@ impl Network {
         let ip = |words: &[&str]| run(command("ip").args(words)).map(drop);
         ip(&["link", "add", BRIDGE, "type", "bridge"])?;
         ip(&["addr", "add", &format!("{SERVER}/24"), "dev", BRIDGE])?;
+        ip(&["addr", "add", &format!("{SERVER6}/64"), "dev", BRIDGE, "nodad"])?;
         ip(&["link", "set", BRIDGE, "up"])?;
         for place in 0..PLACES {
             let tap = tap(place);

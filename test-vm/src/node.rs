@@ -1,7 +1,7 @@
 //! One node of a case: its disks, overlays and kernel arguments, and its boots.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,13 @@ use crate::listener::{Heard, Listener, Wire};
 use crate::network::{Number, SERVER, tap};
 use crate::overlay::Overlay;
 use crate::qemu::{Ending, Machine, Nic, Running};
-use crate::server::{self, Faults, Served, Server, Version};
+use crate::server::{self, Certificate, Faults, Served, Server, Version};
 use crate::witness::{self, Answer, QUESTION, Question};
 
 /// The port of the first node's server; each node has a server of its own.
 const FIRST_PORT: u16 = 9873;
+/// The same for TLS.
+const FIRST_TLS_PORT: u16 = 19_873;
 
 /// A node that can be switched on.
 pub struct Node<'a> {
@@ -52,6 +54,10 @@ pub struct Node<'a> {
     pub asset_key: Option<String>,
     /// Which Warewulf its server is.
     pub version: Version,
+    /// The address that its server listens on.
+    pub server_ip: IpAddr,
+    /// The certificate by which its server speaks TLS too, on [`Self::tls_port`].
+    pub certificate: Option<Certificate>,
     /// How long a boot may take.
     pub limit: Duration,
     /// Whether its console is shown.
@@ -98,6 +104,8 @@ impl<'a> Node<'a> {
             question: Question::default(),
             asset_key: None,
             version: Version::default(),
+            server_ip: SERVER.into(),
+            certificate: None,
             limit: Duration::from_secs(240),
             live: false,
             wire: Wire::Datagrams,
@@ -163,7 +171,12 @@ impl<'a> Node<'a> {
 
     /// Where its server listens.
     pub fn server_address(&self) -> SocketAddr {
-        SocketAddr::from((SERVER, FIRST_PORT + u16::from(self.number.0)))
+        SocketAddr::from((self.server_ip, FIRST_PORT + u16::from(self.number.0)))
+    }
+
+    /// Where it listens in TLS.
+    pub fn tls_port(&self) -> u16 {
+        FIRST_TLS_PORT + u16::from(self.number.0)
     }
 
     /// `http://server/provision/<mac>`.
@@ -289,7 +302,14 @@ impl<'a> Node<'a> {
             asset_key: self.asset_key.clone(),
             ..server::Node::default()
         };
-        server::Site { version: self.version, secure: true, nodes: vec![node], owners, tls: None }
+        server::Site {
+            version: self.version,
+            secure: true,
+            tls: self.certificate.clone(),
+            tls_port: self.tls_port(),
+            nodes: vec![node],
+            owners,
+        }
     }
 
     /// Gathers what came of a boot; the machine is off afterwards.

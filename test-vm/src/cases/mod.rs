@@ -90,6 +90,7 @@ pub const CASES: &[Case] = &[
     server::UNREACHABLE,
     diskless::VERSIONS,
     wire::FLOOR,
+    wire::TLS_BY_IPV6,
     wire::TOO_LARGE,
     server::LATE,
     disks::settings::BRAKES,

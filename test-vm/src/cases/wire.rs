@@ -1,4 +1,5 @@
-//! At the edges of what is promised: Linux 4.18, an image that does not fit. Tiny nodes.
+//! Kernels and servers at the edges of what is promised: Linux 4.18, Warewulf 4.7 in TLS by IPv6,
+//! an image that does not fit. Tiny nodes.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,9 @@ use crate::facts::Facts;
 use crate::floor::REAL_AGENT;
 use crate::image::write_file;
 use crate::initramfs::append;
+use crate::network::SERVER6;
 use crate::node::Node;
+use crate::server::{Certificate, Version};
 
 /// No system call newer than Linux 4.18.
 pub const FLOOR: Case = Case {
@@ -19,6 +22,14 @@ pub const FLOOR: Case = Case {
     about: "every system call newer than Linux 4.18 is ENOSYS: image, disks, NFS secrets and hook all the same",
     size: Size::Tiny,
     run: floor,
+};
+
+/// The newest server, in its newest ways.
+pub const TLS_BY_IPV6: Case = Case {
+    name: "tls-ipv6-4.7",
+    about: "a Warewulf 4.7 in TLS, reached by IPv6: wwinit.d runs, its /warewulf/run is carried over, no secret is said",
+    size: Size::Tiny,
+    run: tls_by_ipv6,
 };
 
 /// More image than memory.
@@ -81,6 +92,80 @@ fn floor(bench: &Bench, facts: &mut Facts) -> Result<()> {
         facts.succeeds(&format!("the {what} are clean"), check_ext4(members, node.folder()));
     }
     facts.holds("nothing is missed", !boot.console.contains("Function not implemented"), "ENOSYS");
+    Ok(())
+}
+
+/// The password of a BMC, as `/warewulf/config` carries it.
+const PASSWORD: &str = "bmc-s3cret";
+
+/// A script that leaves a line where the next one finds it.
+const SCRIPT: &str =
+    "mkdir -p \"$PREFIX/warewulf/run\"\necho \"$0\" >> \"$PREFIX/warewulf/run/ran\"\n";
+
+fn tls_by_ipv6(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    let mut node = bench.tiny()?;
+    let certificate = Certificate::new().context("making a certificate")?;
+    node.version = Version::V4_7_0;
+    node.server_ip = SERVER6.into();
+    node.drop_argument("rsinit.uri");
+    node.argue("wwinit.server", &format!("http://{}", node.server_address()));
+    node.argue("wwinit.uri", &node.uri());
+    node.argue("root", "wwinit:tmpfs");
+    // Beside DHCP's address, which leads to no server: dracut 059 waits long for one of IPv6.
+    let address = format!("fd77::{:x}/64", 100 + u32::from(node.number.0));
+    let hook = format!("ip -6 addr add {address} dev eth0 nodad\n").into_bytes();
+    let name = "usr/lib/dracut/hooks/pre-mount/10-ipv6.sh";
+    add_to_initramfs(bench, &mut node, &[(name, hook)])?;
+    let port = node.tls_port();
+    let config = format!(
+        "WWIMAGE=tiny\nWWIPMI_PASSWORD=\"{PASSWORD}\"\nWWTLS=true\nWWTLSPORT={port}\nWWIPADDR={SERVER6}\n"
+    );
+    node.system.file("warewulf/config", config)?;
+    node.system.file("warewulf/tls/warewulf.crt", certificate.pem())?;
+    node.system.file("warewulf/wwinit.d/20-second.sh", SCRIPT)?;
+    node.system.file("warewulf/wwinit.d/10-first.sh", SCRIPT)?;
+    node.certificate = Some(certificate);
+    node.ask(&["/", "/warewulf/run/ran", "/tmp/wwinit"]);
+    let boot = node.boot(|_| {})?;
+    let answer = boot.answer()?;
+    let folder = "/tmp/wwinit/warewulf/wwinit.d";
+    let ran = format!("{folder}/10-first.sh\n{folder}/20-second.sh\n");
+    facts.equal(
+        "the scripts ran in order, and what they left is carried over",
+        answer.text("/warewulf/run/ran"),
+        &ran,
+    );
+    facts.equal("the place where they ran is gone", answer.path("/tmp/wwinit"), None);
+    facts.contains("the runtime overlay is there", answer.text("/etc/hosts"), &["server"]);
+    let asked = |begin: &str| {
+        let served = boot.requests.iter().filter(|served| served.head.path.starts_with(begin));
+        served
+            .map(|served| (served.status, served.peer.ip().is_ipv6(), served.peer.port() < 1024))
+            .collect::<Vec<_>>()
+    };
+    facts.equal(
+        "the runtime overlay was asked for once, from a low port",
+        asked("/runtime/"),
+        vec![(200, true, true)],
+    );
+    facts.equal("the system overlay was asked for once", asked("/system/").len(), 1);
+    facts.equal("/ is 0755", answer.look("/"), "folder 0755 0:0".to_owned());
+    let root = answer.mount("/").map(|root| (root.kind, root.source != "rootfs", root.options));
+    let interleaved = root.is_some_and(|(kind, named, options)| {
+        kind == "tmpfs" && named && options.contains("mpol=interleave")
+    });
+    facts.holds("the root is a tmpfs, interleaved, and no rootfs", interleaved, &answer.mountinfo);
+    for (place, text) in [
+        ("console", boot.console.clone()),
+        ("report", answer.report_text()),
+        ("dmesg", answer.dmesg.join("\n")),
+    ] {
+        facts.holds(&format!("no password in the {place}"), !text.contains(PASSWORD), PASSWORD);
+    }
+
+    node.system.file("warewulf/wwinit.d/10-first.sh", "exit 7\n")?;
+    let boot = node.boot(|_| {})?;
+    ends_with(&boot, "rsinit: wwinit.d: ", &["10-first.sh", "exit status 7"], facts);
     Ok(())
 }
 

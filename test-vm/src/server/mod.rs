@@ -4,7 +4,7 @@
 //! byte. It holds no state of the boot: a [`Site`] says what there is,
 //! [`Faults`] what goes wrong, [`Server::requests`] what was asked.
 //!
-//! Left out: TLS, `overlay=`, identity by ARP, templates (`*.ww`).
+//! Left out: identity by ARP, templates (`*.ww`), `/status`, `/api` and the routes of boot loaders.
 
 mod answer;
 mod archive;
@@ -74,7 +74,7 @@ impl Server {
         let mut server = Self { shared, addr, tls_addr: None, accepting: Vec::new() };
         server.listen(listener, None)?;
         if let Some(certificate) = server.shared.site.tls.clone() {
-            let listener = TcpListener::bind((addr.ip(), 0))?;
+            let listener = TcpListener::bind((addr.ip(), server.shared.site.tls_port))?;
             server.tls_addr = Some(listener.local_addr()?);
             server.listen(listener, Some(certificate))?;
         }

@@ -42,6 +42,8 @@ pub struct Site {
     /// Its certificate: then it listens in TLS too (on [`super::Server::tls_addr`]), and
     /// gives the runtime overlay in no other way (4.7).
     pub tls: Option<Certificate>,
+    /// The port for TLS; 0 is any that is free.
+    pub tls_port: u16,
     /// The nodes it knows; any other is answered 400.
     pub nodes: Vec<Node>,
     /// Owners and modes of overlay files, where the folders cannot carry them.
