@@ -110,11 +110,12 @@ fn a_hostile_image_is_refused_and_named() {
 #[test]
 fn a_writer_that_fails_stops_the_download() {
     let mut setting = Setting::new(|_| {});
-    let stall = Fault::Stall { at: 350_000, pause: Duration::from_secs(30) };
+    // Behind more than the blocks of the source and of the archive hold: the writer has seen it.
+    let stall = Fault::Stall { at: 1_500_000, pause: Duration::from_secs(30) };
     setting.server.faults().add(Rule::always(stall));
     let bytes = common::whole(&[common::file("../evil", b"")]);
     let mut random = Random(3);
-    let padding: Vec<u8> = (0..400_000).map(|_| random.below(256) as u8).collect();
+    let padding: Vec<u8> = (0..1_800_000).map(|_| random.below(256) as u8).collect();
     let all = gzip(&[bytes, padding].concat());
     fs::write(setting.temp.path().join("image.img.gz"), &all).unwrap();
     let mut options = quick();
