@@ -1,7 +1,9 @@
 //! Archives of any entries in any order, GNU cpio as the oracle.
 //!
 //! Left out is what differs on purpose: a folder entry over a link to a folder, and one of root
-//! with mode 755 over a folder that is there; `unpack.rs` has those.
+//! with mode 755 over a folder that is there; `unpack.rs` has those, and folders with the
+//! set-group-ID bit: whether a folder that no entry names inherits it depends in GNU cpio on
+//! whether the folder above it was there before its own entry.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
@@ -21,7 +23,7 @@ const FOLDERS: [&[u8]; 4] = [b"", b"a/", b"\xffb/", b"a/c/"];
 const NAMES: [&[u8]; 5] = [b"x", b"y", b"not utf8 \xfe", b" ", b"...."];
 const KINDS: [u32; 5] = [0o100_000, 0o120_000, 0o010_000, 0o020_000, 0o060_000];
 const MODES: [u32; 6] = [0o644, 0o4755, 0o2711, 0o1600, 0, 0o7777];
-const FOLDER_MODES: [u32; 4] = [0o750, 0o2775, 0o1777, 0o500];
+const FOLDER_MODES: [u32; 4] = [0o750, 0o775, 0o1777, 0o500];
 
 #[derive(Debug, Clone)]
 enum Piece {
