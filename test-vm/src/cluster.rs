@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::artifacts::Artifacts;
 use crate::network::{Network, Number};
-use crate::nfs::Nfs;
+use crate::nfs::{Nfs, Secrets};
 use crate::space;
 
 /// The services that all nodes share.
@@ -18,6 +18,8 @@ pub struct Cluster {
     pub artifacts: Artifacts,
     /// Scratch files of this run.
     pub scratch: PathBuf,
+    /// What its NFS server exports.
+    pub secrets: Secrets,
     services: Mutex<(Network, Nfs)>,
     last: AtomicU8,
 }
@@ -31,9 +33,11 @@ impl Cluster {
         space::settle()?;
         let artifacts = Artifacts::load(scratch)?;
         let network = Network::start(scratch).context("building the network")?;
-        let nfs = Nfs::start(scratch).context("starting the NFS server")?;
+        let secrets = Secrets::make(scratch)?;
+        let nfs = Nfs::start(scratch, &secrets).context("starting the NFS server")?;
         let services = Mutex::new((network, nfs));
-        Ok(Self { artifacts, scratch: scratch.to_owned(), services, last: AtomicU8::new(0) })
+        let (scratch, last) = (scratch.to_owned(), AtomicU8::new(0));
+        Ok(Self { artifacts, scratch, secrets, services, last })
     }
 
     /// Checks that the services live.

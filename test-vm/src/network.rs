@@ -14,7 +14,7 @@ use crate::tool::{Service, command, run};
 /// The address of everything that is not a node.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
-/// The same by IPv6: nodes have no address there but what they are told.
+/// The same by IPv6: a node gives itself an address beside it.
 pub const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 
 /// How many nodes can be switched on at a time.
@@ -87,7 +87,7 @@ impl Network {
     }
 }
 
-/// dnsmasq as a DHCP server alone, with a fixed address for each MAC.
+/// dnsmasq as a DHCP server alone, with a fixed address for each MAC; for IPv6 it names the network.
 fn dnsmasq(scratch: &Path) -> Result<std::process::Command> {
     let mut hosts = String::new();
     for number in (1..=NODES).map(Number) {
@@ -101,6 +101,7 @@ fn dnsmasq(scratch: &Path) -> Result<std::process::Command> {
     tool.args(["--log-facility=-", "--log-dhcp", "--pid-file=/run/dnsmasq.pid"]);
     tool.arg(format!("--interface={BRIDGE}")).arg("--bind-interfaces");
     tool.args(["--dhcp-range=10.77.0.0,static,255.255.255.0,1h", "--no-ping"]);
+    tool.args(["--enable-ra", "--dhcp-range=fd77::,ra-only,64"]);
     tool.arg(format!("--dhcp-hostsfile={}", hosts_file.display()));
     tool.arg(format!("--dhcp-leasefile={}", scratch.join("leases").display()));
     tool.stdout(Stdio::null()).stderr(log);

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub const PACKAGES: &str = include_str!("../packages.txt");
 
 /// Programs and the Debian package each comes from.
-const ORIGIN: [(&str, &str); 18] = [
+const ORIGIN: [(&str, &str); 20] = [
     ("apt-cache", "apt"),
     ("apt-get", "apt"),
     ("chroot", "coreutils"),
@@ -22,11 +22,13 @@ const ORIGIN: [(&str, &str); 18] = [
     ("e2fsck", "e2fsprogs"),
     ("ganesha.nfsd", "nfs-ganesha"),
     ("ip", "iproute2"),
+    ("kill", "procps"),
     ("make", "make"),
     ("mke2fs", "e2fsprogs"),
     ("mmdebstrap", "mmdebstrap"),
     ("pigz", "pigz"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("rpcbind", "rpcbind"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
 ];
@@ -100,6 +102,11 @@ impl Service {
     /// The program cannot be started.
     pub fn start(name: &'static str, command: &mut Command) -> Result<Self> {
         Ok(Self { child: start(command)?, name })
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Checks that it still runs.

@@ -9,29 +9,19 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use rustix::fs::{OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 use test_vm::floor::{REAL_AGENT, stand_on_the_floor};
 use test_vm::witness::{
-    Answer, PORT, QUESTION, Question, Ran, Then, markers, observe::observe, trace,
+    Answer, PORT, QUESTION, Question, Ran, Then, hook, markers, observe::observe, trace,
 };
-
-/// What a hook saw, for the witness to tell.
-const HOOK_SAW: &str = "/hook.json";
 
 fn main() -> ExitCode {
     let name = std::env::args().next().unwrap_or_default();
     let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     match name {
-        "hook-ok" => hook(ExitCode::SUCCESS),
-        "hook-fail" => hook(ExitCode::FAILURE),
-        "hook-hang" => {
-            hook(ExitCode::SUCCESS);
-            sleep_for_ever()
-        }
         "rsinit" => become_agent_on_the_floor(),
-        _ => trace::act(name).unwrap_or_else(testify),
+        _ => hook::act(name).or_else(|| trace::act(name)).unwrap_or_else(testify),
     }
 }
 
@@ -49,47 +39,6 @@ fn sleep_for_ever() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(60));
     }
-}
-
-/// Writes down what a hook finds: arguments, folder, environment, the secrets.
-fn hook(code: ExitCode) -> ExitCode {
-    let environment: Vec<String> =
-        std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
-    let saw = serde_json::json!({
-        "argv": std::env::args().collect::<Vec<_>>(),
-        "folder": std::env::current_dir().unwrap_or_default(),
-        "environment": environment,
-        "secrets": names("/secrets"),
-        "secrets.yml": fs::read_to_string("/secrets/secrets.yml").unwrap_or_default(),
-        "writable": fs::write("/secrets/written", "x").is_ok(),
-        "proc": Path::new("/proc/self/status").exists(),
-        "null": Path::new("/dev/null").exists(),
-        "openat2": is_there(openat2()),
-    });
-    println!("the hook says hello");
-    eprintln!("the hook complains");
-    match fs::write(HOOK_SAW, saw.to_string()) {
-        Ok(()) => code,
-        Err(_) => ExitCode::from(99),
-    }
-}
-
-/// A call that came with Linux 5.6.
-fn openat2() -> rustix::io::Result<()> {
-    let (flags, mode) = (OFlags::PATH, rustix::fs::Mode::empty());
-    rustix::fs::openat2(rustix::fs::CWD, "/", flags, mode, ResolveFlags::empty()).map(drop)
-}
-
-fn is_there(called: rustix::io::Result<()>) -> bool {
-    called != Err(rustix::io::Errno::NOSYS)
-}
-
-fn names(folder: &str) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
 
 /// Answers the question of this boot, and ends it.

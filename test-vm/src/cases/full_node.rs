@@ -7,10 +7,11 @@ use anyhow::{Context as _, Result};
 use super::{Bench, Case, Size};
 use crate::disk::{Disk, check_ext4};
 use crate::facts::Facts;
-use crate::nfs::{CERTIFICATE, MUNGE_KEY};
+use crate::nfs::{MUNGE_KEY, Secrets};
 use crate::node::Node;
 use crate::server::Owner;
 use crate::witness::Answer;
+use crate::witness::search::disguise;
 
 /// The case.
 pub const CASE: Case = Case {
@@ -69,6 +70,8 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let mut node = bench.full()?;
     furnish(&mut node)?;
     ask(&mut node);
+    let token = disguise(bench.cluster.secrets.monitor_token.as_bytes());
+    node.question.needles.insert("token".to_owned(), token);
     let disks = node.disks.clone();
     let [unused, left, right, scratch] = disks.as_slice() else { anyhow::bail!("four disks") };
     unused.make_foreign()?;
@@ -81,7 +84,9 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let answer = boot.answer()?;
     judge_system(answer, facts);
     judge_overlays(&node, answer, facts);
-    judge_secrets(answer, facts);
+    judge_secrets(&bench.cluster.secrets, answer, facts);
+    let token = &bench.cluster.secrets.monitor_token;
+    facts.holds("the console never showed a secret", !boot.console.contains(token), "a token");
     judge_disks(answer, facts);
     judge_report(answer, facts);
     judge_status(answer, facts);
@@ -90,6 +95,7 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
 
     node.mkdisk(false, SETTINGS, PROFILE)?;
     node.question.writes.clear();
+    node.question.needles.clear();
     node.ask(&["/system/kept", "/var/log/kept"]);
     let boot = node.boot(|_| {}).context("booting again")?;
     let answer = boot.answer().context("booting again")?;
@@ -111,6 +117,9 @@ fn ask(node: &mut Node) {
     node.ask(&[
         "/etc/munge/munge.key",
         "/etc/ssl/certs/node.pem",
+        "/etc/site-build",
+        "/etc/site-monitor.conf",
+        "/run/site-monitor",
         "/var/log/dracut-preboot.log",
         "/var/log/image.log",
         "/mkdisk.log",
@@ -130,7 +139,16 @@ fn ask(node: &mut Node) {
     ]);
     node.ask_command(&["systemctl", "is-system-running", "--wait"]);
     node.ask_command(&["systemctl", "--failed", "--no-legend", "--plain"]);
-    node.ask_command(&["systemctl", "is-active", "multi-user.target", "ssh", "munge"]);
+    node.ask_command(&[
+        "systemctl",
+        "is-active",
+        "multi-user.target",
+        "ssh",
+        "munge",
+        "site-monitor",
+    ]);
+    node.ask_command(&["openssl", "x509", "-in", "/etc/ssl/certs/node.pem", "-noout", "-pubkey"]);
+    node.ask_command(&["openssl", "pkey", "-in", "/etc/ssl/private/node.key", "-pubout"]);
     node.ask_command(&["id", "-u", "munge"]);
     node.ask_command(&["mdadm", "--detail", "{md}"]);
     node.ask_command(&["mdadm", "--examine", "--scan"]);
@@ -150,9 +168,9 @@ fn judge_system(answer: &Answer, facts: &mut Facts) {
     );
     let active = answer.said(&["systemctl", "is-active"]);
     facts.equal(
-        "multi-user, ssh and munge are active",
+        "multi-user, ssh, munge and the site's agent are active",
         active.as_str(),
-        "active\nactive\nactive\n",
+        "active\nactive\nactive\nactive\n",
     );
 }
 
@@ -179,7 +197,7 @@ fn judge_overlays(node: &Node, answer: &Answer, facts: &mut Facts) {
     facts.equal("setuid stays", answer.look("/usr/local/bin/tool").as_str(), "file 4755 0:0");
 }
 
-fn judge_secrets(answer: &Answer, facts: &mut Facts) {
+fn judge_secrets(secrets: &Secrets, answer: &Answer, facts: &mut Facts) {
     let munge = answer.said(&["id", "-u", "munge"]).trim().to_owned();
     let key = answer.look("/etc/munge/munge.key");
     facts.holds(
@@ -189,13 +207,26 @@ fn judge_secrets(answer: &Answer, facts: &mut Facts) {
     );
     let text = String::from_utf8_lossy(MUNGE_KEY);
     facts.equal("the munge key is the secret", answer.text("/etc/munge/munge.key"), &text);
-    let certificate = answer.text("/etc/ssl/certs/node.pem").trim();
-    facts.equal("the certificate comes from secrets.yml", certificate, CERTIFICATE);
+    let certificate = answer.text("/etc/ssl/certs/node.pem");
+    facts.equal("the certificate is the secret one", certificate, &secrets.certificate);
+    let public = answer.said(&["openssl", "pkey"]);
+    facts.contains("the key is one", &public, &["BEGIN PUBLIC KEY"]);
+    facts.equal("and the certificate's", answer.said(&["openssl", "x509"]), public);
+    let conf = answer.look("/etc/site-monitor.conf");
+    facts.equal("the agent's settings are root's alone", conf.as_str(), "file 0600 0:0");
+    let found = answer.found.get("token").map(|places| places.join(" "));
+    let found = found.unwrap_or_default();
+    facts.equal("its token is there and nowhere else", found.as_str(), "/etc/site-monitor.conf");
+    let watches = answer.text("/run/site-monitor");
+    facts.contains("the agent runs with them", watches, &["watching for http://10.77.0.1:"]);
+    let built = answer.text("/etc/site-build");
+    facts.equal("the image was made by the same playbook", built, "built by the tag build\n");
     facts.equal("/secrets is gone", answer.path("/secrets"), None);
     facts.holds("no NFS is mounted", !answer.mountinfo.contains(" - nfs"), &answer.mountinfo);
     let log = answer.text("/var/log/dracut-preboot.log");
-    facts.contains("the playbook ran", log, &["PLAY RECAP", "failed=0", "write the munge key"]);
-    facts.holds("its build tasks did not", !log.contains("a step of the image build"), log);
+    let tasks = ["PLAY RECAP", "failed=0", "write the munge key", "configure the monitoring agent"];
+    facts.contains("the playbook ran", log, &tasks);
+    facts.holds("its build tasks did not", !log.contains("install the monitoring agent"), log);
 }
 
 fn judge_disks(answer: &Answer, facts: &mut Facts) {

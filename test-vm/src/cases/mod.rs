@@ -8,6 +8,7 @@ mod failures;
 mod full_node;
 mod hooks;
 mod images;
+mod secrets;
 mod server;
 mod wire;
 
@@ -103,6 +104,15 @@ pub const CASES: &[Case] = &[
     hooks::MISSING,
     hooks::HANGS,
     hooks::FATAL,
+    hooks::FOLDER,
+    secrets::HELD,
+    secrets::PLANTED,
+    secrets::LATE,
+    secrets::GONE,
+    secrets::NO_EXPORT,
+    secrets::VERSION_3,
+    secrets::OVER_IPV6,
+    secrets::VERSIONS,
     server::CUT,
     images::NO_INIT,
     failures::CASE,

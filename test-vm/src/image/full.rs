@@ -6,10 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{compress, link_tree, pack, write_file, write_link};
 use crate::kernel::Kernel;
+use crate::space::inside_root;
 use crate::tool::{command, run};
 use crate::workshop::{Workshop, cached, key, remove};
 
@@ -154,6 +155,7 @@ fn fill(root: &Path, witness: &[u8]) -> Result<()> {
         write_file(root, name, content.as_bytes(), 0o644)?;
     }
     write_link(root, "opt/ansible/bin/ansible-playbook", "/usr/bin/ansible-playbook")?;
+    play_build(root)?;
     write_file(root, "usr/local/sbin/witness", witness, 0o755)?;
     let wants = "etc/systemd/system/multi-user.target.wants/rsinit-witness.service";
     write_link(root, wants, "/etc/systemd/system/rsinit-witness.service")?;
@@ -171,6 +173,16 @@ fn fill(root: &Path, witness: &[u8]) -> Result<()> {
     }
     write_file(root, "var/log/image.log", b"written by the image\n", 0o640)?;
     write_file(root, "etc/hostname", b"from-the-image\n", 0o644)
+}
+
+/// Runs the playbook's `build` tasks in the image, in the words of the site's container definition.
+fn play_build(root: &Path) -> Result<()> {
+    // Ansible wants UTF-8, and Debian's minimum has this locale alone.
+    let script = "export LC_ALL=C.UTF-8 && cd /container_repo/ansible && . /opt/ansible/bin/activate && exec \
+                  ansible-playbook site.yml -i localhost, -c local -l localhost --tags build";
+    let said = run(&mut inside_root(root, &["/bin/bash", "-c", script])?)?;
+    ensure!(said.contains("failed=0") && said.contains("changed=4"), "the playbook said: {said}");
+    remove(&root.join("root/.ansible"))
 }
 
 /// Copies the modules of [`MODULES`], and what finds them.

@@ -9,7 +9,21 @@ use super::{compress, pack, write_file, write_link};
 use crate::workshop::{Workshop, cached, key};
 
 /// What the hooks of the tiny image are called; the witness acts by its name.
-pub const HOOKS: [&str; 3] = ["hook-ok", "hook-fail", "hook-hang"];
+pub const HOOKS: [&str; 13] = [
+    "hook-ok",
+    "hook-fail",
+    "hook-hang",
+    "hook-daemon",
+    "hook-holder",
+    "hook-leak",
+    "hook-reader",
+    "hooks.d/.hidden",
+    "hooks.d/10-first",
+    "hooks.d/20-second",
+    "fails.d/10-first",
+    "fails.d/30-fails",
+    "fails.d/40-never",
+];
 
 /// Folders that a root needs to be handed over to.
 const FOLDERS: [&str; 9] =
@@ -45,8 +59,9 @@ pub fn fill(root: &Path, witness: &[u8]) -> Result<()> {
     }
     write_file(root, "sbin/init", witness, 0o755)?;
     for hook in HOOKS {
-        write_link(root, hook, "sbin/init")?;
+        write_link(root, hook, "/sbin/init")?;
     }
+    write_file(root, "hooks.d/README", b"no program\n", 0o644)?;
     write_file(root, "etc/os-release", b"ID=tiny\nPRETTY_NAME=\"tiny test root\"\n", 0o644)?;
     write_file(root, "etc/hostname", b"from-the-image\n", 0o644)?;
     write_file(root, "var/log/image.log", b"written by the image\n", 0o640)?;

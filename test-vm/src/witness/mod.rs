@@ -4,7 +4,9 @@
 //! comes back on the second serial port, between markers with the case's own word.
 
 pub mod answer;
+pub mod hook;
 pub mod observe;
+pub mod search;
 pub mod trace;
 
 use std::collections::BTreeMap;
@@ -47,6 +49,9 @@ pub struct Question {
     pub folders: Vec<String>,
     /// Commands to run. The word `{md}` stands for each array in turn.
     pub commands: Vec<Vec<String>>,
+    /// What to look for everywhere, by a name for it; see [`search::disguise`].
+    #[serde(default)]
+    pub needles: BTreeMap<String, String>,
     /// Files to write (and flush) before the end.
     pub writes: Vec<(String, String)>,
     /// What to do last.
@@ -96,6 +101,12 @@ pub struct Answer {
     pub folders: BTreeMap<String, Option<Vec<String>>>,
     /// Of each command.
     pub commands: Vec<Ran>,
+    /// Where each needle was found.
+    #[serde(default)]
+    pub found: BTreeMap<String, Vec<String>>,
+    /// The names of all processes.
+    #[serde(default)]
+    pub processes: Vec<String>,
     /// `/proc/self/mountinfo`.
     pub mountinfo: String,
     /// `/proc/cmdline`.

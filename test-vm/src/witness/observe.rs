@@ -8,6 +8,7 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
+use super::search::search;
 use super::{Answer, Entry, Question, Ran, TEXT_MAX};
 
 /// Words of the kernel's messages that are worth sending.
@@ -19,6 +20,8 @@ pub fn observe(question: &Question) -> Answer {
         paths: question.paths.iter().map(|path| (path.clone(), entry(path))).collect(),
         folders: question.folders.iter().map(|path| (path.clone(), names(path))).collect(),
         commands: question.commands.iter().flat_map(|argv| commands(argv)).collect(),
+        found: search(&question.needles),
+        processes: processes(),
         mountinfo: text("/proc/self/mountinfo"),
         cmdline: text("/proc/cmdline"),
         mdstat: text("/proc/mdstat"),
@@ -131,8 +134,21 @@ fn run(argv: Vec<String>) -> Ran {
     }
 }
 
+/// What runs, kernel threads included.
+fn processes() -> Vec<String> {
+    let comm = |pid: String| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    let names = names("/proc").unwrap_or_default().into_iter().filter_map(comm);
+    names.map(|name| name.trim_end().to_owned()).collect()
+}
+
 /// The kernel's messages, as far as they concern a case.
 fn dmesg() -> Vec<String> {
+    let worth = |line: &String| WORTH.iter().any(|word| line.contains(word));
+    kernel_messages().into_iter().filter(worth).collect()
+}
+
+/// Everything that is in the kernel's log.
+pub(super) fn kernel_messages() -> Vec<String> {
     const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = fs::File::options().read(true).custom_flags(NONBLOCK).open("/dev/kmsg");
     let Ok(mut file) = file else { return Vec::new() };
@@ -144,7 +160,7 @@ fn dmesg() -> Vec<String> {
                 let text = String::from_utf8_lossy(record.get(..length).unwrap_or_default());
                 let line = text.lines().next().and_then(|line| line.split_once(';'));
                 let line = line.map(|(_, said)| said.to_owned());
-                lines.extend(line.filter(|line| WORTH.iter().any(|word| line.contains(word))));
+                lines.extend(line);
             }
             // A record was overwritten while we read: the next one is whole.
             Err(cause) if cause.raw_os_error() == Some(rustix::io::Errno::PIPE.raw_os_error()) => {}
