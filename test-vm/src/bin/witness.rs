@@ -12,8 +12,10 @@ use std::time::Duration;
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
 use test_vm::floor::{REAL_AGENT, stand_on_the_floor};
+use test_vm::witness::observe::observe;
+use test_vm::witness::watch::watch;
 use test_vm::witness::{
-    Answer, PORT, QUESTION, Question, Ran, Then, hook, markers, observe::observe, trace,
+    Answer, PORT, QUESTION, Question, Ran, Then, hook, markers, trace, watching,
 };
 
 fn main() -> ExitCode {
@@ -50,7 +52,15 @@ fn testify() -> ExitCode {
         eprintln!("witness: no question at {QUESTION}");
         return end(first, Then::PowerOff);
     };
+    let mut watched = Vec::new();
+    for (number, one) in (1..).zip(&question.watches) {
+        if let Err(cause) = say(&watching(&question.word, number)) {
+            eprintln!("witness: {PORT}: {cause}");
+        }
+        watched.push(watch(one));
+    }
     let mut answer = observe(&question);
+    answer.watched = watched;
     for (path, text) in &question.writes {
         if let Err(cause) = write_through(path, text) {
             let argv = vec!["write".to_owned(), path.clone()];
@@ -72,8 +82,12 @@ fn write_through(path: &str, text: &str) -> io::Result<()> {
 fn tell(word: &str, answer: &Answer) -> io::Result<()> {
     let (begin, end) = markers(word);
     let body = serde_json::to_string(answer)?;
+    say(&format!("\n{begin}\n{body}\n{end}"))
+}
+
+fn say(text: &str) -> io::Result<()> {
     let mut port = OpenOptions::new().write(true).open(PORT)?;
-    port.write_all(format!("\n{begin}\n{body}\n{end}\n").as_bytes())?;
+    port.write_all(format!("{text}\n").as_bytes())?;
     // Not before the last byte has left: the power goes next.
     rustix::termios::tcdrain(&port)?;
     Ok(())

@@ -1,6 +1,7 @@
 //! What is tried, one file a case or a family of cases, and how a case is run.
 
 mod arguments;
+mod client;
 mod diskless;
 mod disks;
 mod emptied;
@@ -82,6 +83,7 @@ impl<'a> Bench<'a> {
 /// All cases, in the order in which they are run: the long ones first.
 pub const CASES: &[Case] = &[
     full_node::CASE,
+    client::CASE,
     images::HOSTILE,
     server::REFUSED,
     disks::eight::CASE,

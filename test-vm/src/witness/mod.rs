@@ -8,12 +8,15 @@ pub mod hook;
 pub mod observe;
 pub mod search;
 pub mod trace;
+pub mod watch;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use watch::{Watch, Watched};
 
 /// Where the question lies in the node.
 pub const QUESTION: &str = "/etc/witness.json";
@@ -52,6 +55,8 @@ pub struct Question {
     /// What to look for everywhere, by a name for it; see [`search::disguise`].
     #[serde(default)]
     pub needles: BTreeMap<String, String>,
+    /// Files to watch, one after another, before all else.
+    pub watches: Vec<Watch>,
     /// Files to write (and flush) before the end.
     pub writes: Vec<(String, String)>,
     /// What to do last.
@@ -107,6 +112,8 @@ pub struct Answer {
     /// The names of all processes.
     #[serde(default)]
     pub processes: Vec<String>,
+    /// Of each watch.
+    pub watched: Vec<Watched>,
     /// `/proc/self/mountinfo`.
     pub mountinfo: String,
     /// `/proc/cmdline`.
@@ -128,6 +135,11 @@ pub struct Answer {
 /// The lines around an answer.
 pub fn markers(word: &str) -> (String, String) {
     (format!("@@ witness {word} begins @@"), format!("@@ witness {word} ends @@"))
+}
+
+/// The line that says that the watch `number` (from 1) has begun.
+pub fn watching(word: &str, number: usize) -> String {
+    format!("@@ witness {word} watches {number} @@")
 }
 
 /// Finds the answer with `word` in what came over the serial port.

@@ -22,6 +22,7 @@ pub fn observe(question: &Question) -> Answer {
         commands: question.commands.iter().flat_map(|argv| commands(argv)).collect(),
         found: search(&question.needles),
         processes: processes(),
+        watched: Vec::new(),
         mountinfo: text("/proc/self/mountinfo"),
         cmdline: text("/proc/cmdline"),
         mdstat: text("/proc/mdstat"),

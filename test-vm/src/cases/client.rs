@@ -1,0 +1,152 @@
+//! A node that is up: what changes on the server arrives without a reboot.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{Bench, Case, Size};
+use crate::facts::Facts;
+use crate::node::{Boot, gave_up};
+use crate::server::Owner;
+use crate::witness::watch::Watch;
+use crate::witness::watching;
+
+/// The case.
+pub const CASE: Case = Case {
+    name: "client",
+    about: "hosts and keys change on the server and arrive on the running node; no reader misses them",
+    size: Size::Full,
+    run,
+};
+
+/// The files that change, below the root.
+const HOSTS: &str = "etc/hosts";
+const KEYS: &str = "root/.ssh/authorized_keys";
+/// Where the interval comes from.
+const CONF: &str = "etc/warewulf/warewulf.conf";
+
+/// What they hold afterwards.
+const NEW_HOSTS: &str = "127.0.0.1 localhost\n10.9.9.9 changed-while-it-ran\n";
+const NEW_KEYS: &str = "ssh-ed25519 AAAA test\nssh-ed25519 BBBB new\n";
+
+fn conf(seconds: u32) -> String {
+    format!("warewulf:\n  port: 9873\n  update interval: {seconds}\n")
+}
+
+/// First the server changes `/etc/hosts`, and sets the interval from seconds to an hour: that
+/// arrives by itself. Then it changes the keys: those can only come by SIGHUP.
+fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    let mut node = bench.full()?;
+    for (name, value) in [
+        ("rsinit.preboot", "none"),
+        ("rsinit.secrets", "none"),
+        // There is no machine-id: to systemd each boot is the first. Nobody is there to be asked.
+        ("systemd.firstboot", "off"),
+    ] {
+        node.argue(name, value);
+    }
+    let private = Owner { uid: 0, gid: 0, mode: Some(0o600) };
+    node.runtime.owned(KEYS, "ssh-ed25519 AAAA test\n", private)?;
+    node.runtime.file(CONF, conf(5))?;
+    let reload = ["systemctl", "reload", "rsinit-client"].map(str::to_owned).to_vec();
+    let watch = |path: &str, until: &str, nudge| Watch {
+        path: format!("/{path}"),
+        until: until.to_owned(),
+        nudge,
+        limit_s: 240,
+    };
+    node.question.watches =
+        vec![watch(HOSTS, NEW_HOSTS, Vec::new()), watch(KEYS, NEW_KEYS, reload)];
+    node.ask(&["/run/rsinit/client.json", "/etc/systemd/system/rsinit-client.service"]);
+    node.ask(&[&format!("/{KEYS}")]);
+    node.ask_command(&["systemctl", "is-active", "rsinit-client"]);
+    node.ask_command(&["systemctl", "show", "rsinit-client", "-p", "FragmentPath,NRestarts"]);
+    node.ask_command(&["journalctl", "-u", "rsinit-client", "-o", "cat", "--no-pager"]);
+
+    let mut power = node.switch_on(|_| {})?;
+    let (overlay, port, changed) =
+        (node.runtime.folder().to_owned(), power.witness.clone(), Cell::new(0));
+    let server = &power.server;
+    let ending = power.running.wait_asking(node.limit, |text| {
+        let next = changed.get() + 1;
+        let said = String::from_utf8_lossy(&fs::read(&port).unwrap_or_default()).into_owned();
+        // Not before the client has learnt that nothing is newer.
+        let is_known = server.requests().iter().any(|one| one.status == 304);
+        if is_known && said.contains(&watching(&node.question.word, next)) {
+            changed.set(next);
+            if let Err(cause) = change(&overlay, next) {
+                return Some(format!("{cause:#}"));
+            }
+            server.rebuild_overlays();
+        }
+        gave_up(text)
+    })?;
+    let boot = node.finish(power, ending)?;
+    judge(&boot, facts)
+}
+
+/// What the server changes once the watch `number` has begun.
+fn change(overlay: &Path, number: usize) -> Result<()> {
+    let write = |name: &str, text: &str| {
+        fs::write(overlay.join(name), text).with_context(|| format!("changing {name}"))
+    };
+    match number {
+        1 => {
+            write(HOSTS, NEW_HOSTS)?;
+            write(CONF, &conf(3600))
+        }
+        _ => write(KEYS, NEW_KEYS),
+    }
+}
+
+fn judge(boot: &Boot, facts: &mut Facts) -> Result<()> {
+    let answer = boot.answer()?;
+    for (name, saw) in [HOSTS, KEYS].iter().zip(&answer.watched) {
+        facts.holds(&format!("/{name} arrives"), saw.arrived, format!("{saw:?}"));
+        facts.equal(
+            &format!("a reader of /{name} never misses it or sees half of it"),
+            (saw.missed, saw.strange),
+            (0, 0),
+        );
+        facts.holds(&format!("/{name} was read in a loop"), saw.reads > 100, format!("{saw:?}"));
+    }
+    facts.equal("both files were watched", answer.watched.len(), 2);
+    let keys = answer.look(&format!("/{KEYS}"));
+    facts.equal("the keys are root's alone", keys.as_str(), "file 0600 0:0");
+
+    let active = answer.said(&["systemctl", "is-active"]);
+    facts.equal("the client is active", active.trim(), "active");
+    let unit = answer.said(&["systemctl", "show"]);
+    let parts = ["FragmentPath=/run/systemd/system/rsinit-client.service", "NRestarts=0"];
+    facts.contains("its unit is in /run and has not failed", &unit, &parts);
+    let in_etc = answer.path("/etc/systemd/system/rsinit-client.service");
+    facts.equal("the root's own units are untouched", in_etc, None);
+    let journal = answer.said(&["journalctl"]);
+    let parts = [
+        "files changed: /etc/hosts, /etc/warewulf/warewulf.conf",
+        "1 file changed: /root/.ssh/authorized_keys",
+    ];
+    facts.contains("the journal names what changed", &journal, &parts);
+
+    let state: Value = serde_json::from_str(answer.text("/run/rsinit/client.json"))
+        .context("reading client.json")?;
+    let number = |name: &str| state.get(name).and_then(Value::as_u64);
+    facts.equal("three files were changed in all", number("applied"), Some(3));
+    facts.equal("the interval is the new one", number("interval_s"), Some(3600));
+    facts.equal("the last question was answered", state.get("error"), Some(&Value::Null));
+
+    let runtime: Vec<_> =
+        boot.requests.iter().filter(|one| one.query("stage") == Some("runtime")).collect();
+    let statuses: Vec<u16> = runtime.iter().map(|one| one.status).collect();
+    facts.holds("it asked by date", statuses.contains(&304), format!("{statuses:?}"));
+    let ports: Vec<u16> = runtime.iter().map(|one| one.peer.port()).collect();
+    facts.holds(
+        "it asked from low ports",
+        ports.iter().all(|port| *port < 1024),
+        format!("{ports:?}"),
+    );
+    Ok(())
+}
