@@ -270,7 +270,11 @@ mod tests {
     fn whoever_took_a_mount_into_a_namespace_of_its_own_is_ended() {
         let mut holder = Command::new("unshare")
             .args(["--mount", "sh", "-c"])
-            .arg("mount -t tmpfs t /mnt && grep ' /mnt ' /proc/self/mountinfo && exec sleep 600")
+            // grep has ended when the line is said: it would be found too.
+            .arg(
+                "mount -t tmpfs t /mnt && line=$(grep ' /mnt ' /proc/self/mountinfo) && \
+                 echo \"$line\" && exec sleep 600",
+            )
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

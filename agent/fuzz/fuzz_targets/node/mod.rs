@@ -51,7 +51,7 @@ fn disk(slot: u32) -> Disk {
         partitions: Vec::new(),
         mounted: Vec::new(),
         is_swap: false,
-        discard_bytes: if slot % 3 == 0 { 0 } else { 1 << 31 },
+        discard_bytes: if slot.is_multiple_of(3) { 0 } else { 1 << 31 },
         nvme: None,
         contents: Ok(Contents::default()),
         inner: None,
