@@ -159,14 +159,6 @@ impl Nfs {
         self.rpcbind.as_mut().map_or(Ok(()), Service::check)?;
         self.service.check()
     }
-
-    /// Leaves it without a sign of life, its connections open.
-    ///
-    /// # Errors
-    /// `kill` fails.
-    pub fn freeze(&self) -> Result<()> {
-        run(command("kill").args(["-STOP", &self.service.pid().to_string()])).map(drop)
-    }
 }
 
 /// No grace period: no client can hold state from before, and Linux waits it out at the

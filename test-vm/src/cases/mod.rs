@@ -110,7 +110,6 @@ pub const CASES: &[Case] = &[
     secrets::HELD,
     secrets::PLANTED,
     secrets::LATE,
-    secrets::GONE,
     secrets::NO_EXPORT,
     secrets::VERSION_3,
     secrets::OVER_IPV6,

@@ -39,14 +39,6 @@ pub const LATE: Case = Case {
     run: late,
 };
 
-/// A server that goes while the hook runs.
-pub const GONE: Case = Case {
-    name: "secrets-gone",
-    about: "an NFS server that hangs in the middle: the hook gets an error, nothing hangs, no trace",
-    size: Size::Tiny,
-    run: gone,
-};
-
 /// A server that exports to somebody else.
 pub const NO_EXPORT: Case = Case {
     name: "secrets-no-export",
@@ -167,25 +159,6 @@ fn late(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let secrets = stages.iter().find(|stage| stage.name == "secrets");
     let retries = secrets.map_or(0, |stage| stage.retries);
     facts.holds("the report counts the tries", retries > 0, format!("{secrets:?}"));
-    Ok(())
-}
-
-fn gone(bench: &Bench, facts: &mut Facts) -> Result<()> {
-    let (mut node, port) = elsewhere(bench, "/hook-reader")?;
-    // What is sent to the server is given up after some 15 s, three or four times.
-    node.limit = Duration::from_secs(480);
-    let server = serve(bench, port, Export::Everybody)?;
-    let mut power = node.switch_on(|_| {})?;
-    let reads = hears(&mut power, "hook-reader: reads")?;
-    facts.holds("the hook reads", reads, power.running.console.text());
-    server.freeze()?;
-    let ending = power.running.wait(node.limit, gave_up)?;
-    let boot = node.finish(power, ending)?;
-    judge_traces(&boot, facts)?;
-    told(&boot, &["/hook-reader", "status 98"], facts)?;
-    let cause = boot.answer()?.text("/var/log/dracut-preboot.log");
-    let known = cause.contains("timed out") || cause.contains("Input/output error");
-    facts.holds("the hook was told", known, cause);
     Ok(())
 }
 
