@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::mount::MountFlags;
 
-use crate::tool::{Service, command, run};
+use crate::tool::{Service, command};
 
 /// The port of NFS.
 const PORT: u16 = 2049;
