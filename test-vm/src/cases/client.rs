@@ -28,6 +28,10 @@ const KEYS: &str = "root/.ssh/authorized_keys";
 /// Where the interval comes from.
 const CONF: &str = "etc/warewulf/warewulf.conf";
 
+/// The client's state, once it knows of the third file: a file is there before the state says so.
+const STATE: &str = "until grep -q '\"applied\": *3' /run/rsinit/client.json; do sleep 0.1; done
+                     cat /run/rsinit/client.json";
+
 /// What they hold afterwards.
 const NEW_HOSTS: &str = "127.0.0.1 localhost\n10.9.9.9 changed-while-it-ran\n";
 const NEW_KEYS: &str = "ssh-ed25519 AAAA test\nssh-ed25519 BBBB new\n";
@@ -60,8 +64,8 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     };
     node.question.watches =
         vec![watch(HOSTS, NEW_HOSTS, Vec::new()), watch(KEYS, NEW_KEYS, reload)];
-    node.ask(&["/run/rsinit/client.json", "/etc/systemd/system/rsinit-client.service"]);
-    node.ask(&[&format!("/{KEYS}")]);
+    node.ask(&["/etc/systemd/system/rsinit-client.service", &format!("/{KEYS}")]);
+    node.ask_command(&["timeout", "60", "sh", "-c", STATE]);
     node.ask_command(&["systemctl", "is-active", "rsinit-client"]);
     node.ask_command(&["systemctl", "show", "rsinit-client", "-p", "FragmentPath,NRestarts"]);
     node.ask_command(&["journalctl", "-u", "rsinit-client", "-o", "cat", "--no-pager"]);
@@ -131,8 +135,8 @@ fn judge(boot: &Boot, facts: &mut Facts) -> Result<()> {
     ];
     facts.contains("the journal names what changed", &journal, &parts);
 
-    let state: Value = serde_json::from_str(answer.text("/run/rsinit/client.json"))
-        .context("reading client.json")?;
+    let state: Value =
+        serde_json::from_str(&answer.said(&["timeout"])).context("client.json of three changes")?;
     let number = |name: &str| state.get(name).and_then(Value::as_u64);
     facts.equal("three files were changed in all", number("applied"), Some(3));
     facts.equal("the interval is the new one", number("interval_s"), Some(3600));
