@@ -12,7 +12,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
 	@echo 'make test      everything: make check, make fuzz, and the boot tests in QEMU'
-	@echo 'make test-all  make test, and what takes long: every point at which power can go'
+	@echo 'make test-all  make test, and what takes long: the long boot tests, every point at which power can go'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
 	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
 	@echo 'make build     the static binary: $(BINARY)'
@@ -45,9 +45,10 @@ harness: build
 
 test: check fuzz dist test-vm
 
-# The power goes at every point of a disk plan, not at some.
-test-all: test
+# The power goes at every point of a disk plan, not at some; the boot tests include the long ones.
+test-all: check fuzz dist harness
 	RSINIT_ALL_CUTS=1 cargo test --locked -p rsinit --test disks crash
+	$(HARNESS) test --all
 
 test-vm: harness
 	$(HARNESS) test

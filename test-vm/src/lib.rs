@@ -27,6 +27,7 @@ pub mod runner;
 pub mod server;
 
 pub mod space;
+pub mod times;
 pub mod tool;
 pub mod witness;
 pub mod workshop;

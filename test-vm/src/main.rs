@@ -1,18 +1,20 @@
-//! `test-vm demo`: one real node, watched. `test-vm test [CASE…]`: the boot tests. `test-vm list`.
+//! `test-vm demo`: one real node, watched. `test-vm test [--all | CASE…]`: the boot tests. `test-vm list`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use test_vm::artifacts::Artifacts;
-use test_vm::cases::CASES;
+use test_vm::cases::{CASES, LONG};
 use test_vm::workshop::Workshop;
 use test_vm::{demo, runner, space};
 
 /// What to type.
 const USAGE: &str = "\
 usage: test-vm demo [--keep]    boot a real node and watch it; --keep leaves it on, with its console
-       test-vm test [CASE…]     boot tests: all, or these
+       test-vm test             the boot tests that a change must pass
+       test-vm test --all       those, and the long ones
+       test-vm test CASE…       these
        test-vm list             the cases
        test-vm prepare          make kernel, images and initramfs only
 ";
@@ -37,6 +39,9 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "list" => {
             for case in CASES {
                 println!("{:<24} {}", case.name, case.about);
+            }
+            for case in LONG {
+                println!("{:<24} {} (long: with --all)", case.name, case.about);
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -16,6 +16,7 @@ use crate::network::{Number, SERVER, tap};
 use crate::overlay::Overlay;
 use crate::qemu::{Ending, Machine, Nic, Running};
 use crate::server::{self, Certificate, Faults, Served, Server, Version};
+use crate::times;
 use crate::witness::{self, Answer, QUESTION, Question};
 
 /// The port of the first node's server; each node has a server of its own.
@@ -326,14 +327,18 @@ impl<'a> Node<'a> {
         }
         let port = fs::read(&witness).with_context(|| format!("reading {}", witness.display()))?;
         let port = String::from_utf8_lossy(&port).replace('\r', "");
-        Ok(Boot {
+        let boot = Boot {
             answer: witness::find(&port, &self.question.word)?,
             console,
             ending,
             requests: server.requests(),
             heard: listener.heard(),
             took: since.elapsed(),
-        })
+        };
+        let path = log.with_extension("times");
+        fs::write(&path, times::describe(&boot))
+            .with_context(|| format!("writing {}", path.display()))?;
+        Ok(boot)
     }
 }
 

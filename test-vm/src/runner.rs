@@ -7,26 +7,32 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use crate::cases::{Bench, CASES, Case, Size};
+use crate::cases::{Bench, CASES, Case, LONG, Size};
 use crate::cluster::Cluster;
 use crate::facts::Facts;
 use crate::network::PLACES;
 use crate::workshop::{Workshop, remove};
 
-/// The cases that `names` choose: all without one.
+/// What chooses the long cases too.
+const ALL: &str = "--all";
+
+/// The cases that `names` choose: without one all but the long ones, with `--all` every one.
 ///
 /// # Errors
 /// A name is no case's.
 pub fn choose(names: &[String]) -> Result<Vec<Case>> {
-    for name in names {
-        if !CASES.iter().any(|case| case.name == name) {
-            bail!("there is no case {name}; test-vm list names them");
-        }
+    match names {
+        [] => Ok(CASES.to_vec()),
+        [all] if all == ALL => Ok(CASES.iter().chain(LONG).copied().collect()),
+        names => names.iter().map(|name| find(name)).collect(),
     }
-    let chosen = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
-    Ok(CASES.iter().filter(chosen).copied().collect())
+}
+
+fn find(name: &str) -> Result<Case> {
+    let found = CASES.iter().chain(LONG).find(|case| case.name == name);
+    found.copied().with_context(|| format!("there is no case {name}; test-vm list names them"))
 }
 
 /// Runs `cases` and tells what came of each; whether all passed.
@@ -91,6 +97,9 @@ impl Tally<'_> {
                 self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(case.name);
             }
         }
+        for line in times(&folder) {
+            println!("        {line}");
+        }
         if let Err(cause) = remove(&folder) {
             eprintln!("{cause:#}");
         }
@@ -105,6 +114,22 @@ fn carry_out(case: &Case, cluster: &Cluster, place: usize, folder: &Path) -> Res
     let ran = (case.run)(&bench, &mut facts);
     facts.succeeds("the case runs to its end", ran);
     facts.close()
+}
+
+/// How long the parts of each boot below `folder` took, one line a boot.
+fn times(folder: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    for node in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        let files = fs::read_dir(node.path()).into_iter().flatten().filter_map(Result::ok);
+        for file in files.filter(|file| file.path().extension().is_some_and(|end| end == "times")) {
+            let boot = file.file_name().display().to_string();
+            let boot = boot.split('.').next().unwrap_or_default();
+            let times = fs::read_to_string(file.path()).unwrap_or_default();
+            lines.push(format!("{} {boot}: {times}", node.file_name().display()));
+        }
+    }
+    lines.sort_unstable();
+    lines
 }
 
 /// Keeps the logs of a failed case, and of the services it used.
