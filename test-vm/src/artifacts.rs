@@ -22,6 +22,8 @@ pub struct Artifacts {
     pub systemd: PathBuf,
     /// The initramfs without.
     pub plain: PathBuf,
+    /// Both, compressed: for the wire.
+    pub on_the_wire: [PathBuf; 2],
     /// The real node's image; only the `.gz` beside it exists.
     pub full: PathBuf,
     /// The tiny image, and its `.gz`.
@@ -43,9 +45,15 @@ impl Artifacts {
         tool::require_all()?;
         let kernel = kernel::prepare(workshop)?;
         let root = image::full::prepare_root(workshop)?;
+        let systemd = initramfs::prepare(workshop, &root, &kernel, Flavour::Systemd)?;
+        let plain = initramfs::prepare(workshop, &root, &kernel, Flavour::Plain)?;
         Ok(Self {
-            systemd: initramfs::prepare(workshop, &root, &kernel, Flavour::Systemd)?,
-            plain: initramfs::prepare(workshop, &root, &kernel, Flavour::Plain)?,
+            on_the_wire: [
+                initramfs::compress(workshop, &systemd, Flavour::Systemd)?,
+                initramfs::compress(workshop, &plain, Flavour::Plain)?,
+            ],
+            systemd,
+            plain,
             full: image::full::prepare(workshop, &root, &kernel)?,
             tiny: image::tiny::prepare(workshop)?,
             tools: image::tools::prepare(workshop, &root, &kernel)?,
@@ -61,6 +69,15 @@ impl Artifacts {
         match flavour {
             Flavour::Systemd => &self.systemd,
             Flavour::Plain => &self.plain,
+        }
+    }
+
+    /// The initramfs of a flavour as a server has it, compressed.
+    pub fn initramfs_on_the_wire(&self, flavour: Flavour) -> &Path {
+        let [systemd, plain] = &self.on_the_wire;
+        match flavour {
+            Flavour::Systemd => systemd,
+            Flavour::Plain => plain,
         }
     }
 

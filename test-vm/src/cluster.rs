@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -48,6 +49,11 @@ impl Cluster {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         services.0.check()?;
         services.1.check()
+    }
+
+    /// What the DHCP and TFTP server said since `since`, and how long after it.
+    pub fn dnsmasq_said(&self, since: Instant) -> Vec<(Duration, String)> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner).0.said(since)
     }
 
     /// A number that no node of this run has.

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::boot::Boot;
 use crate::cases::furnish;
 use crate::cluster::Cluster;
 use crate::image::full::ROOT_PASSWORD;
-use crate::node::{Boot, Node, Power, Stand, gave_up};
+use crate::node::{Node, Power, Stand, gave_up};
 use crate::qemu::Ending;
 use crate::tool;
 use crate::witness::answer::Stage;

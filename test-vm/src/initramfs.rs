@@ -81,6 +81,17 @@ pub fn prepare(
     })
 }
 
+/// Compresses an initramfs of `flavour`, for a firmware that fetches it by a slow path.
+///
+/// # Errors
+/// zstd fails.
+pub fn compress(workshop: &Workshop, whole: &Path, flavour: Flavour) -> Result<PathBuf> {
+    let key = key([whole.as_os_str().as_encoded_bytes()]);
+    cached(&workshop.cache(), &format!("wire_{}", flavour.name()), &key, |file| {
+        run(command("zstd").args(["-q", "-5", "-T0"]).arg(whole).arg("-o").arg(file)).map(drop)
+    })
+}
+
 /// The dracut module and what installs it: a change of either means a new initramfs.
 fn module_files(workshop: &Workshop) -> Result<Vec<Vec<u8>>> {
     let folder = workshop.project.join("dracut-module/90rsinit");

@@ -7,7 +7,9 @@
 
 pub mod artifacts;
 pub mod bench;
+pub mod boot;
 pub mod cases;
+pub mod chain;
 pub mod cluster;
 pub mod console;
 pub mod demo;

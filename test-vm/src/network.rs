@@ -1,10 +1,12 @@
-//! The cluster's wire: a bridge with a tap for each place a node can stand in, and DHCP.
+//! The cluster's wire: a bridge with a tap for each place a node can stand in, DHCP and TFTP.
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ChildStderr, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,6 +27,16 @@ const NODES: u8 = 120;
 
 const BRIDGE: &str = "br0";
 
+/// The port of the first node's server; each node has a server of its own.
+const FIRST_PORT: u16 = 9873;
+
+/// What a firmware's PXE is sent by TFTP: iPXE, for BIOS and for UEFI.
+pub const IPXE_BIOS: &str = "undionly.kpxe";
+/// See [`IPXE_BIOS`].
+pub const IPXE_UEFI: &str = "ipxe.efi";
+/// Where the package ipxe has them.
+const IPXE: &str = "/usr/lib/ipxe";
+
 /// A node's number, from which its addresses follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number(pub u8);
@@ -40,6 +52,11 @@ impl Number {
         Ipv4Addr::new(10, 77, 0, self.0.saturating_add(100)).into()
     }
 
+    /// The port of its server.
+    pub fn port(self) -> u16 {
+        FIRST_PORT + u16::from(self.0)
+    }
+
     /// Its name.
     pub fn name(self) -> String {
         format!("node{:03}", self.0)
@@ -51,10 +68,14 @@ pub fn tap(place: usize) -> String {
     format!("tap{place}")
 }
 
+/// What dnsmasq said, and when.
+type Lines = Arc<Mutex<Vec<(Instant, String)>>>;
+
 /// Bridge, taps and the DHCP server, as long as this value lives.
 #[derive(Debug)]
 pub struct Network {
     dhcp: Service,
+    said: Lines,
 }
 
 impl Network {
@@ -74,8 +95,20 @@ impl Network {
             ip(&["link", "set", &tap, "master", BRIDGE, "up"])?;
         }
         let mut dhcp = Service::start("dnsmasq", &mut dnsmasq(scratch)?)?;
+        let said = Lines::default();
+        let source = dhcp.errors().context("reading what dnsmasq says")?;
+        follow(source, &scratch.join("dnsmasq.log"), Arc::clone(&said))?;
         wait_for_dhcp(&mut dhcp)?;
-        Ok(Self { dhcp })
+        Ok(Self { dhcp, said })
+    }
+
+    /// What the DHCP and TFTP server said since `since`, and how long after it.
+    pub fn said(&self, since: Instant) -> Vec<(Duration, String)> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = |(at, line): &(Instant, String)| {
+            Some((at.checked_duration_since(since)?, line.clone()))
+        };
+        said.iter().filter_map(after).collect()
     }
 
     /// Checks that the services live.
@@ -87,25 +120,68 @@ impl Network {
     }
 }
 
-/// dnsmasq as a DHCP server alone, with a fixed address for each MAC; for IPv6 it names the network.
+/// Keeps what dnsmasq says, in memory and in the file `log`.
+fn follow(source: ChildStderr, log: &Path, said: Lines) -> Result<()> {
+    let mut file = fs::File::create(log).context("making dnsmasq's log")?;
+    let copy = move || {
+        for line in BufReader::new(source).lines().map_while(std::io::Result::ok) {
+            // The copy in memory is what counts.
+            let _ = writeln!(file, "{line}");
+            said.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), line));
+        }
+    };
+    std::thread::Builder::new().name("dnsmasq".to_owned()).spawn(copy)?;
+    Ok(())
+}
+
+/// dnsmasq: a fixed address for each MAC, and what boots over the network; for IPv6 it names the network.
 fn dnsmasq(scratch: &Path) -> Result<std::process::Command> {
-    let mut hosts = String::new();
-    for number in (1..=NODES).map(Number) {
-        writeln!(hosts, "{},{},{}", number.mac(), number.ip(), number.name())?;
+    let tftp = scratch.join("tftp");
+    fs::create_dir_all(&tftp).context("making the folder of TFTP")?;
+    for name in [IPXE_BIOS, IPXE_UEFI] {
+        fs::copy(Path::new(IPXE).join(name), tftp.join(name))
+            .with_context(|| format!("copying {name} (package ipxe)"))?;
     }
-    let hosts_file = scratch.join("dhcp-hosts");
-    fs::write(&hosts_file, hosts).context("writing the DHCP hosts")?;
-    let log = fs::File::create(scratch.join("dnsmasq.log")).context("making dnsmasq's log")?;
+    let conf = scratch.join("dnsmasq.conf");
+    fs::write(&conf, boot_settings()?).context("writing dnsmasq.conf")?;
     let mut tool = command("dnsmasq");
-    tool.args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root"]);
+    tool.arg("--keep-in-foreground").arg(format!("--conf-file={}", conf.display()));
+    tool.args(["--port=0", "--user=root"]);
     tool.args(["--log-facility=-", "--log-dhcp", "--pid-file=/run/dnsmasq.pid"]);
     tool.arg(format!("--interface={BRIDGE}")).arg("--bind-interfaces");
     tool.args(["--dhcp-range=10.77.0.0,static,255.255.255.0,1h", "--no-ping"]);
     tool.args(["--enable-ra", "--dhcp-range=fd77::,ra-only,64"]);
-    tool.arg(format!("--dhcp-hostsfile={}", hosts_file.display()));
+    tool.arg("--enable-tftp").arg(format!("--tftp-root={}", tftp.display()));
     tool.arg(format!("--dhcp-leasefile={}", scratch.join("leases").display()));
-    tool.stdout(Stdio::null()).stderr(log);
+    tool.stdout(Stdio::null()).stderr(Stdio::piped());
     Ok(tool)
+}
+
+/// Who gets which file: a firmware's PXE gets iPXE by TFTP, for its architecture (option 93, RFC
+/// 4578); iPXE gets its script from the node's server, by the address that Warewulf's dnsmasq gives.
+///
+/// QEMU's card for BIOS is an iPXE already, of the very build that it is sent. To tell the two
+/// apart, the first is given a user class (option 77): the second finds it in the answer that the
+/// first has left to it, and says it in its own question.
+fn boot_settings() -> Result<String> {
+    let mut text = format!(
+        "dhcp-match=set:efi,option:client-arch,7\n\
+         dhcp-match=set:efi,option:client-arch,9\n\
+         dhcp-userclass=set:ipxe,iPXE\n\
+         dhcp-userclass=set:script,second-stage\n\
+         tag-if=set:script,tag:efi,tag:ipxe\n\
+         dhcp-option-force=tag:!efi,tag:!script,77,second-stage\n\
+         dhcp-boot=tag:!efi,tag:!script,{IPXE_BIOS}\n\
+         dhcp-boot=tag:efi,tag:!script,{IPXE_UEFI}\n"
+    );
+    for number in (1..=NODES).map(Number) {
+        let (mac, ip, name, port) = (number.mac(), number.ip(), number.name(), number.port());
+        writeln!(text, "dhcp-host={mac},set:{name},{ip},{name}")?;
+        let script = format!("http://{SERVER}:{port}/ipxe/${{mac:hexhyp}}");
+        let asked = "assetkey=${asset}&uuid=${uuid}";
+        writeln!(text, "dhcp-boot=tag:script,tag:{name},\"{script}?{asked}\"")?;
+    }
+    Ok(text)
 }
 
 /// Waits until the kernel lists a socket on UDP port 67.

@@ -7,20 +7,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::boot::Boot;
 use crate::cluster::Cluster;
-use crate::console::agent_lines;
 use crate::disk::Disk;
 use crate::initramfs::Flavour;
-use crate::listener::{Heard, Listener, Wire};
+use crate::listener::{Listener, Wire};
 use crate::network::{Number, SERVER, tap};
 use crate::overlay::Overlay;
-use crate::qemu::{Ending, Machine, Nic, Running};
-use crate::server::{self, Certificate, Faults, Served, Server, Version};
+use crate::qemu::{Ending, Firmware, Machine, Nic, Running, Start};
+use crate::server::{self, Certificate, Faults, Script, Server, Template, Version};
 use crate::times;
-use crate::witness::{self, Answer, QUESTION, Question};
+use crate::witness::{self, QUESTION, Question};
 
-/// The port of the first node's server; each node has a server of its own.
-const FIRST_PORT: u16 = 9873;
 /// The same for TLS.
 const FIRST_TLS_PORT: u16 = 19_873;
 
@@ -41,6 +39,9 @@ pub struct Node<'a> {
     pub memory_mib: u32,
     /// Processors.
     pub cpus: u32,
+    /// What boots it over the network, by which template of the server; none where QEMU gives it
+    /// kernel and initramfs.
+    pub firmware: Option<(Firmware, Template)>,
     /// Its network card.
     pub nic: Nic,
     /// Its disks, in PCI order.
@@ -98,6 +99,7 @@ impl<'a> Node<'a> {
             image: cluster.artifacts.tiny.clone(),
             memory_mib: 1024,
             cpus: 1,
+            firmware: None,
             nic: Nic::Virtio,
             disks: Vec::new(),
             system: Overlay::new(folder.join("system"))?,
@@ -170,9 +172,23 @@ impl<'a> Node<'a> {
         .into()
     }
 
+    /// Makes it boot over the network, with the kernel line of the server's template. What starts its
+    /// root is a link to `/sbin/init`, where the overlay `wwinit` has its script.
+    ///
+    /// # Errors
+    /// The links cannot be written.
+    pub fn boot_by(&mut self, firmware: Firmware, template: Template) -> Result<()> {
+        for name in ["rd.neednet", "ifname", "ip", "root", "rsinit.uri", "init", "wwid"] {
+            self.drop_argument(name);
+        }
+        self.firmware = Some((firmware, template));
+        self.system.link("init", "/sbin/init")?;
+        self.system.link("warewulf/run-init", "/sbin/init")
+    }
+
     /// Where its server listens.
     pub fn server_address(&self) -> SocketAddr {
-        SocketAddr::from((self.server_ip, FIRST_PORT + u16::from(self.number.0)))
+        SocketAddr::from((self.server_ip, self.number.port()))
     }
 
     /// Where it listens in TLS.
@@ -264,21 +280,23 @@ impl<'a> Node<'a> {
         self.question.word = format!("{}-{}", self.number.name(), self.boots);
         let question = serde_json::to_string(&self.question).context("writing the question")?;
         self.system.file(QUESTION.trim_start_matches('/'), question)?;
+        let listener = Listener::start(SERVER.into(), self.wire)?;
+        self.argue("rsinit.report", &listener.target(self.wire)?);
         let server = Server::start(self.server_address(), self.site())
             .with_context(|| format!("listening on {}", self.server_address()))?;
         faults(server.faults());
-        let listener = Listener::start(SERVER.into(), self.wire)?;
-        self.argue("rsinit.report", &listener.target(self.wire)?);
         let path = |end: &str| self.folder.join(format!("boot{}.{end}", self.boots));
         let (log, witness) = (path("console.log"), path("witness.log"));
         let machine = Machine {
             accelerator: self.cluster.artifacts.accelerator,
-            kernel: self.cluster.artifacts.kernel.image(),
-            initramfs: self
-                .initramfs
-                .as_deref()
-                .unwrap_or_else(|| self.cluster.artifacts.initramfs(self.flavour)),
-            cmdline: self.arguments.join(" "),
+            start: match &self.firmware {
+                Some((firmware, _)) => Start::Network(firmware.clone()),
+                None => Start::Direct {
+                    kernel: self.cluster.artifacts.kernel.image(),
+                    initramfs: self.initramfs(),
+                    cmdline: self.arguments.join(" "),
+                },
+            },
             memory_mib: self.memory_mib,
             cpus: self.cpus,
             tap: tap(self.place),
@@ -291,17 +309,41 @@ impl<'a> Node<'a> {
         Ok(Power { running, server, listener, witness, log, since: Instant::now() })
     }
 
+    /// What its iPXE is given; none where it does not boot over the network.
+    pub fn script(&self) -> Option<Script> {
+        let (_, template) = self.firmware.as_ref()?;
+        Some(Script {
+            template: *template,
+            authority: self.server_address(),
+            device: "eth0".to_owned(),
+            arguments: self.arguments.join(" "),
+        })
+    }
+
+    fn initramfs(&self) -> &Path {
+        let usual = || self.cluster.artifacts.initramfs(self.flavour);
+        self.initramfs.as_deref().unwrap_or_else(usual)
+    }
+
+    /// The same as the server has it.
+    fn initramfs_on_the_wire(&self) -> &Path {
+        let usual = || self.cluster.artifacts.initramfs_on_the_wire(self.flavour);
+        self.initramfs.as_deref().unwrap_or_else(usual)
+    }
+
     fn site(&self) -> server::Site {
         let mut owners = server::Owners::default();
         self.system.give_owners(&mut owners);
         self.runtime.give_owners(&mut owners);
         let node = server::Node {
             mac: self.number.mac(),
+            kernel: Some(self.cluster.artifacts.kernel.image()),
+            initramfs: Some(self.initramfs_on_the_wire().to_owned()),
+            ipxe: self.script(),
             image: self.image.clone(),
             system: vec![self.system.folder().to_owned()],
             runtime: vec![self.runtime.folder().to_owned()],
             asset_key: self.asset_key.clone(),
-            ..server::Node::default()
         };
         server::Site {
             version: self.version,
@@ -328,11 +370,13 @@ impl<'a> Node<'a> {
         let port = fs::read(&witness).with_context(|| format!("reading {}", witness.display()))?;
         let port = String::from_utf8_lossy(&port).replace('\r', "");
         let boot = Boot {
+            number: self.number,
             answer: witness::find(&port, &self.question.word)?,
             console,
             ending,
             requests: server.requests(),
             heard: listener.heard(),
+            wire: self.cluster.dnsmasq_said(since),
             took: since.elapsed(),
         };
         let path = log.with_extension("times");
@@ -361,48 +405,4 @@ pub struct Power {
     pub witness: PathBuf,
     log: PathBuf,
     since: Instant,
-}
-
-/// What came of a boot.
-#[derive(Debug)]
-pub struct Boot {
-    /// What the booted system answered; none where it never came up.
-    pub answer: Option<Answer>,
-    /// Everything on the console.
-    pub console: String,
-    /// How the machine ended.
-    pub ending: Ending,
-    /// What was asked of the server.
-    pub requests: Vec<Served>,
-    /// What it reported to the head node.
-    pub heard: Heard,
-    /// From power-on to power-off.
-    pub took: Duration,
-}
-
-impl Boot {
-    /// The agent's lines on the console.
-    pub fn lines(&self) -> Vec<&str> {
-        agent_lines(&self.console)
-    }
-
-    /// The agent's last line.
-    pub fn last_line(&self) -> &str {
-        self.lines().last().copied().unwrap_or("")
-    }
-
-    /// The answer.
-    ///
-    /// # Errors
-    /// There is none: the error carries how the machine ended and the agent's last lines.
-    pub fn answer(&self) -> Result<&Answer> {
-        self.answer.as_ref().with_context(|| {
-            let lines = self.lines();
-            let last = lines.iter().rev().take(4).rev().copied().collect::<Vec<_>>().join("\n    ");
-            format!(
-                "the node did not come up: {:?}; the agent's last lines:\n    {last}",
-                self.ending
-            )
-        })
-    }
 }

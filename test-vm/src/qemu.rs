@@ -88,17 +88,70 @@ pub enum Nic {
     E1000,
 }
 
+/// How a kernel comes into a machine.
+#[derive(Debug, Clone)]
+pub enum Start<'a> {
+    /// QEMU lays it into memory.
+    Direct {
+        /// The kernel's image.
+        kernel: PathBuf,
+        /// The initramfs.
+        initramfs: &'a Path,
+        /// The kernel's command line.
+        cmdline: String,
+    },
+    /// Over the network, by this firmware.
+    Network(Firmware),
+}
+
+/// A machine's own program, and with it the one of its network card.
+#[derive(Debug, Clone)]
+pub enum Firmware {
+    /// SeaBIOS; the card's option ROM does PXE.
+    Bios,
+    /// OVMF, which does PXE itself.
+    Uefi {
+        /// Its variables, which outlive a boot: a copy of `OVMF_VARS`.
+        variables: PathBuf,
+    },
+}
+
+/// OVMF, and what a new machine's variables are.
+const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+impl Firmware {
+    /// UEFI with fresh variables, kept in `folder`.
+    ///
+    /// # Errors
+    /// The package ovmf is not installed, or they cannot be written.
+    pub fn uefi(folder: &Path) -> Result<Self> {
+        let variables = folder.join("efi-variables.fd");
+        fs::copy(OVMF_VARIABLES, &variables)
+            .with_context(|| format!("copying {OVMF_VARIABLES} (package ovmf)"))?;
+        Ok(Self::Uefi { variables })
+    }
+
+    fn arguments(&self, qemu: &mut Command) {
+        // Without a screen, all that it says goes to the serial port.
+        qemu.args(["-machine", "pc,graphics=off"]);
+        if let Self::Uefi { variables } = self {
+            let flash = |unit: u32, more: &str, file: &str| {
+                format!("if=pflash,unit={unit},format=raw,{more}file={file}")
+            };
+            qemu.args(["-drive", &flash(0, "readonly=on,", OVMF_CODE)]);
+            qemu.args(["-drive", &flash(1, "", &variables.display().to_string())]);
+        }
+    }
+}
+
 /// Everything that a machine is made of.
 #[derive(Debug)]
 pub struct Machine<'a> {
     /// What runs it.
     pub accelerator: Accelerator,
-    /// The kernel's image.
-    pub kernel: PathBuf,
-    /// The initramfs.
-    pub initramfs: &'a Path,
-    /// The kernel's command line.
-    pub cmdline: String,
+    /// How its kernel comes into it.
+    pub start: Start<'a>,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// Processors.
@@ -127,14 +180,24 @@ impl Machine<'_> {
         qemu.args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
         qemu.arg("-serial").arg(format!("file:{}", self.witness.display()));
         qemu.args(["-m", &self.memory_mib.to_string(), "-smp", &self.cpus.to_string()]);
-        qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(self.initramfs);
-        qemu.args(["-append", &self.cmdline]);
+        match &self.start {
+            Start::Direct { kernel, initramfs, cmdline } => {
+                qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
+                qemu.args(["-append", cmdline]);
+            }
+            Start::Network(firmware) => firmware.arguments(&mut qemu),
+        }
         let card = match self.nic {
             Nic::Virtio => "virtio-net-pci",
             Nic::E1000 => "e1000",
         };
         qemu.args(["-netdev", &format!("tap,id=wire,ifname={},script=no,downscript=no", self.tap)]);
-        qemu.args(["-device", &format!("{card},netdev=wire,mac={},romfile=", self.mac)]);
+        // Where it is not the card that boots, its ROM is left out.
+        let rom = match self.start {
+            Start::Network(Firmware::Bios) => "",
+            _ => ",romfile=",
+        };
+        qemu.args(["-device", &format!("{card},netdev=wire,mac={}{rom}", self.mac)]);
         for (index, disk) in self.disks.iter().enumerate() {
             let file = disk.path.display();
             qemu.arg("-drive");

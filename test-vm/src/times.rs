@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::node::Boot;
+use crate::boot::Boot;
 use crate::witness::answer::{Stage, stages_of};
 
 /// A stage shorter than this is not worth a word, in milliseconds.

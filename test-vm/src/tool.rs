@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub const PACKAGES: &str = include_str!("../packages.txt");
 
 /// Programs and the Debian package each comes from.
-const ORIGIN: [(&str, &str); 20] = [
+const ORIGIN: [(&str, &str); 21] = [
     ("apt-cache", "apt"),
     ("apt-get", "apt"),
     ("chroot", "coreutils"),
@@ -31,6 +31,7 @@ const ORIGIN: [(&str, &str); 20] = [
     ("rpcbind", "rpcbind"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
+    ("zstd", "zstd"),
 ];
 
 /// A command that finds the tools of an administrator, whatever the caller's `PATH`.
@@ -107,6 +108,11 @@ impl Service {
     /// The number of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it says, where its standard error was piped; once.
+    pub fn errors(&mut self) -> Option<ChildStderr> {
+        self.child.stderr.take()
     }
 
     /// Checks that it still runs.

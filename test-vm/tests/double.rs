@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use test_vm::server::{Fault, Node, Rule, Server, Site};
+use test_vm::server::{Fault, Node, Rule, Script, Server, Site, Template, Version};
 
 const MAC: &str = "52:54:00:00:00:01";
 
@@ -23,10 +23,13 @@ fn server(temp: &tempfile::TempDir) -> Server {
 }
 
 fn ask(server: &Server, stage: &str, headers: &str) -> String {
+    ask_for(server, &format!("/provision/{MAC}?stage={stage}"), headers)
+}
+
+fn ask_for(server: &Server, target: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    write!(stream, "GET /provision/{MAC}?stage={stage} HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
-        .unwrap();
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut bytes = Vec::new();
     // A reset ends the answer as an end does.
@@ -89,12 +92,45 @@ fn an_overlay_is_built_at_its_first_request_and_then_kept() {
 
 #[test]
 fn versions_are_chosen_by_name() {
-    use test_vm::server::Version;
     let named =
         ["4.5.8", "4.6.1", "4.6.5", "4.7", "4.7.0"].map(|name| Version::parse(name).unwrap());
     let [old, one, five, new, also_new] = named;
     assert!(old < one && one < five && five < new && new == also_new);
     assert_eq!(Version::parse("4.8"), None);
+}
+
+#[test]
+fn a_node_is_given_its_script_kernel_and_initramfs() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = |name: &str| {
+        let path = temp.path().join(name);
+        fs::write(&path, name).unwrap();
+        Some(path)
+    };
+    let script = Script {
+        template: Template::Warewulf,
+        authority: "10.0.0.1:9873".parse().unwrap(),
+        device: "eth0".to_owned(),
+        arguments: "quiet".to_owned(),
+    };
+    let node = Node {
+        mac: MAC.to_owned(),
+        kernel: file("vmlinuz"),
+        initramfs: file("initramfs.img"),
+        ipxe: Some(script),
+        ..Node::default()
+    };
+    let site = Site { version: Version::V4_7_0, nodes: vec![node], ..Site::default() };
+    let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), site).unwrap();
+    let ipxe = format!("/ipxe/{}?assetkey=&uuid=x", MAC.replace(':', "-"));
+    let script = ask_for(&server, &ipxe, "");
+    assert_eq!(field(&script, "Content-Type"), "text");
+    let body = script.split_once("\r\n\r\n").unwrap().1;
+    assert_eq!(field(&script, "Content-Length"), body.len().to_string());
+    assert!(body.starts_with("#!ipxe\n") && body.contains("root=wwinit:tmpfs"), "{body}");
+    assert!(ask(&server, "kernel&assetkey=", "").ends_with("\r\n\r\nvmlinuz"));
+    assert!(ask(&server, "initramfs", "").ends_with("\r\n\r\ninitramfs.img"));
+    assert!(ask(&server, "image", "").starts_with("HTTP/1.1 400"));
 }
 
 #[test]

@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{Bench, Case, Size};
+use crate::boot::Boot;
 use crate::facts::Facts;
-use crate::node::{Boot, gave_up};
+use crate::node::gave_up;
 use crate::server::Owner;
 use crate::witness::watch::Watch;
 use crate::witness::watching;

@@ -5,11 +5,12 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{Bench, Case, Size};
+use crate::boot::Boot;
 use crate::facts::Facts;
 use crate::initramfs::Flavour;
 use crate::listener::Wire;
 use crate::nfs::PLANTED;
-use crate::node::{Boot, Node};
+use crate::node::Node;
 use crate::qemu::Nic;
 use crate::witness::Answer;
 use crate::witness::hook::{ORDER, SAW};

@@ -9,11 +9,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::{Bench, Case, Size, ends_with};
+use crate::boot::Boot;
 use crate::facts::Facts;
 use crate::image::{pack, write_file};
 use crate::initramfs::append;
 use crate::listener::Wire;
-use crate::node::{Boot, Node};
+use crate::node::Node;
 use crate::server::{Fault, Rule};
 
 /// Archives that name files outside.

@@ -9,6 +9,7 @@ mod failures;
 mod full_node;
 mod hooks;
 mod images;
+mod pxe;
 mod secrets;
 mod server;
 mod wire;
@@ -17,10 +18,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::boot::Boot;
 use crate::cluster::Cluster;
 use crate::facts::Facts;
 use crate::listener::Heard;
-use crate::node::{Boot, Node, Stand};
+use crate::node::{Node, Stand};
 use crate::qemu::Ending;
 
 pub use full_node::furnish;
@@ -92,6 +94,8 @@ pub const CASES: &[Case] = &[
     images::DAMAGED,
     server::UNREACHABLE,
     diskless::VERSIONS,
+    pxe::BIOS,
+    pxe::UEFI,
     wire::FLOOR,
     wire::TLS_BY_IPV6,
     wire::TOO_LARGE,
@@ -123,7 +127,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// What takes too long for every change.
-pub const LONG: &[Case] = &[];
+pub const LONG: &[Case] = &[pxe::VERSIONS];
 
 /// The facts of a boot that fails as it should: the agent's last line begins with `begin`, names
 /// each of `words`, and no root was handed over.

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::hooks::{furnish, judge_traces, saw, told};
 use super::{Bench, Case, Size};
+use crate::boot::Boot;
 use crate::facts::Facts;
 use crate::network::{SERVER, SERVER6};
 use crate::nfs::{Export, Nfs};
-use crate::node::{Boot, Node, gave_up};
+use crate::node::{Node, gave_up};
 use crate::qemu::Ending;
 use crate::witness::hook::PLANTED_AT;
 use crate::witness::search::disguise;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Bench, Case, Size, ends_with};
+use crate::boot::Boot;
 use crate::facts::Facts;
 use crate::initramfs::Flavour;
-use crate::node::{Boot, Node, gave_up};
+use crate::node::{Node, gave_up};
 use crate::server::{Fault, Rule};
 use crate::witness::answer::stages_of;
 

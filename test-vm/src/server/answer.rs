@@ -13,6 +13,8 @@ pub enum Answer {
     Refusal(u16),
     /// A status with a short text, as Go's mux writes it.
     Text(u16, &'static str),
+    /// A template, rendered for this node.
+    Script(String),
     /// A file of the server.
     File {
         /// Its path; `.gz` appended where the compressed form was asked.
@@ -60,6 +62,9 @@ pub fn decide(site: &Site, head: &Head, port: u16, is_tls: bool) -> Answer {
     let Some(node) = mac.and_then(|mac| site.node(mac)) else { return Answer::Refusal(400) };
     if node.asset_key.as_deref().is_some_and(|key| head.query("assetkey") != Some(key)) {
         return Answer::Refusal(401);
+    }
+    if let ("ipxe", Some(script)) = (stage.as_str(), &node.ipxe) {
+        return Answer::Script(script.render(site.version, &node.mac));
     }
     stage_answer(node, &stage, names, head.query("compress").unwrap_or(""))
 }
@@ -133,7 +138,6 @@ fn stage_answer(node: &Node, stage: &str, overlays: &str, compress: &str) -> Ans
         "root" => file(Some(node.image.as_path()).filter(|path| !path.as_os_str().is_empty())),
         "kernel" => file(node.kernel.as_deref()),
         "initramfs" => file(node.initramfs.as_deref()),
-        "ipxe" => file(node.ipxe.as_deref()),
         "system" => overlay(&node.system),
         "runtime" => overlay(&node.runtime),
         _ => Answer::Refusal(400),

@@ -86,7 +86,17 @@ impl Exchange<'_> {
         if !text.is_empty() {
             headers.push(("Content-Type", "text/plain; charset=utf-8".to_owned()));
         }
-        self.send_head(status, &headers)?;
+        self.send_short(status, &headers, text)
+    }
+
+    /// A template, as Warewulf sends it: no ranges, no date of change.
+    fn send_script(&self, text: &str) -> io::Result<Next> {
+        let length = ("Content-Length", text.len().to_string());
+        self.send_short(200, &[length, ("Content-Type", "text".to_owned())], text)
+    }
+
+    fn send_short(&self, status: u16, headers: &[(&str, String)], text: &str) -> io::Result<Next> {
+        self.send_head(status, headers)?;
         if self.head.method != "HEAD" {
             self.send(text.as_bytes())?;
         }
@@ -108,6 +118,7 @@ impl Exchange<'_> {
             match decide(&self.shared.site, &self.head, self.peer.port(), self.stream.is_tls()) {
                 Answer::Refusal(status) => return self.send_text(status, ""),
                 Answer::Text(status, text) => return self.send_text(status, text),
+                Answer::Script(text) => return self.send_script(&text),
                 Answer::File { path, status } => Entity::open(&path).map(|file| (file, status)),
                 Answer::Overlay { mac, folders, gz, status } => self
                     .shared

@@ -4,13 +4,14 @@
 //! byte. It holds no state of the boot: a [`Site`] says what there is,
 //! [`Faults`] what goes wrong, [`Server::requests`] what was asked.
 //!
-//! Left out: identity by ARP, templates (`*.ww`), `/status`, `/api` and the routes of boot loaders.
+//! Left out: identity by ARP, menus of templates, `/status`, `/api` and the routes of boot loaders.
 
 mod answer;
 mod archive;
 mod connection;
 mod entity;
 mod faults;
+mod ipxe;
 mod message;
 mod site;
 mod wire;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 
 pub use archive::{Owner, Owners, write_archive};
 pub use faults::{Fault, Faults, Rule};
+pub use ipxe::{Script, Template};
 pub use message::{Head, Served};
 pub use site::{Node, Site, Version};
 pub use wire::Certificate;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::archive::Owners;
+use super::ipxe::Script;
 use super::wire::Certificate;
 
 /// Which Warewulf the double is.
@@ -68,8 +69,8 @@ pub struct Node {
     pub kernel: Option<PathBuf>,
     /// Served as stage `initramfs`.
     pub initramfs: Option<PathBuf>,
-    /// Served as stage `ipxe`, as it is.
-    pub ipxe: Option<PathBuf>,
+    /// Served as stage `ipxe`.
+    pub ipxe: Option<Script>,
 }
 
 impl Site {

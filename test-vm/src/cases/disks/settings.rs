@@ -2,11 +2,12 @@
 
 use anyhow::{Context as _, Result};
 
+use crate::boot::Boot;
 use crate::cases::{Bench, Case, Size};
 use crate::disk::{Disk, check_ext4};
 use crate::facts::Facts;
 use crate::initramfs::Flavour;
-use crate::node::{Boot, Node};
+use crate::node::Node;
 
 /// A second boot.
 pub const KEPT: Case = Case {
