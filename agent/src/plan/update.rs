@@ -99,6 +99,24 @@ mod tests {
     }
 
     #[test]
+    fn in_an_hour_without_a_server_it_asks_about_once_a_minute_and_never_stops() {
+        for (fraction, least, most) in [(0.0, 110, 130), (0.5, 75, 90), (1.0, 60, 65)] {
+            let (mut rhythm, mut clock, mut questions) = (Rhythm::default(), Duration::ZERO, 0);
+            while clock < 60 * MINUTE {
+                let wait = rhythm.after_failure(MINUTE, fraction);
+                assert!(wait >= FIRST / 2 && wait <= MINUTE, "{wait:?} at {clock:?}");
+                clock += wait;
+                questions += 1;
+            }
+            assert!((least..=most).contains(&questions), "{questions} with {fraction}");
+            assert_eq!(rhythm.failures(), questions);
+            // The server is back: the next answer is followed by the usual interval.
+            assert_eq!(rhythm.after_answer(MINUTE, 0.5), MINUTE);
+            assert_eq!(rhythm.after_failure(MINUTE, 1.0), FIRST);
+        }
+    }
+
+    #[test]
     fn the_client_runs_where_there_is_an_overlay_and_systemd_and_no_other_client() {
         let root = Root { has_systemd: true, has_wwclient: false };
         let fixed = |runtime: &[&str]| Routes::Static {
