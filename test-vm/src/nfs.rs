@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use rustix::mount::MountFlags;
 
-use crate::tool::{Service, command};
+use crate::tool::{Service, command, run, wait_until_open};
 
 /// The port of NFS.
 const PORT: u16 = 2049;
@@ -30,6 +28,8 @@ pub struct Secrets {
     folder: PathBuf,
     /// A key that no other run has: nobody wrote it down before.
     pub planted: String,
+    /// The key of a node's chassis, by which its server knows it; no other run has it.
+    pub asset_key: String,
     /// In `secrets.yml`: what the monitoring agent shows to its server; no other run has it.
     pub monitor_token: String,
     /// In `secrets.yml`: the certificate of the node.
@@ -46,7 +46,8 @@ impl Secrets {
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         rustix::mount::mount("tmpfs", &folder, "tmpfs", MountFlags::empty(), None)
             .context("mounting a tmpfs for the secrets")?;
-        let (planted, monitor_token) = (random_word()?, random_word()?);
+        let (planted, asset_key) = (random_word()?, random_word()?);
+        let monitor_token = random_word()?;
         let names = vec!["node.test".to_owned()];
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(names).context("making a certificate")?;
@@ -62,7 +63,7 @@ impl Secrets {
         for (name, content) in files {
             fs::write(folder.join(name), content).with_context(|| format!("writing {name}"))?;
         }
-        Ok(Self { folder, planted, monitor_token, certificate })
+        Ok(Self { folder, planted, asset_key, monitor_token, certificate })
     }
 }
 
@@ -159,6 +160,14 @@ impl Nfs {
         self.rpcbind.as_mut().map_or(Ok(()), Service::check)?;
         self.service.check()
     }
+
+    /// Leaves it without a sign of life, its connections open.
+    ///
+    /// # Errors
+    /// `kill` fails.
+    pub fn freeze(&self) -> Result<()> {
+        run(command("kill").args(["-STOP", &self.service.pid().to_string()])).map(drop)
+    }
 }
 
 /// No grace period: no client can hold state from before, and Linux waits it out at the
@@ -201,17 +210,4 @@ LOG {{ Default_Log_Level = EVENT; }}
         secrets = secrets.display(),
         recovery = recovery.display(),
     )
-}
-
-fn wait_until_open(service: &mut Service, port: u16) -> Result<()> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let patience = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
-        service.check()?;
-        if Instant::now() > patience {
-            bail!("nothing listens on port {port}");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }

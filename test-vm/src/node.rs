@@ -54,6 +54,8 @@ pub struct Node<'a> {
     pub question: Question,
     /// The asset key that the server wants to hear.
     pub asset_key: Option<String>,
+    /// The asset tag of its firmware: the key that it has.
+    pub asset_tag: Option<String>,
     /// Which Warewulf its server is.
     pub version: Version,
     /// The address that its server listens on.
@@ -106,6 +108,7 @@ impl<'a> Node<'a> {
             runtime: Overlay::new(folder.join("runtime"))?,
             question: Question::default(),
             asset_key: None,
+            asset_tag: None,
             version: Version::default(),
             server_ip: SERVER.into(),
             certificate: None,
@@ -303,6 +306,7 @@ impl<'a> Node<'a> {
             mac: self.number.mac(),
             nic: self.nic,
             disks: &self.disks,
+            asset_tag: self.asset_tag.as_deref(),
             witness: &witness,
         };
         let running = machine.start(&log, self.live)?;

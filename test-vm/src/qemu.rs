@@ -164,6 +164,8 @@ pub struct Machine<'a> {
     pub nic: Nic,
     /// Its NVMe disks, in the order of their PCI addresses.
     pub disks: &'a [Disk],
+    /// What its firmware has as the chassis's asset tag.
+    pub asset_tag: Option<&'a str>,
     /// The file behind the second serial port.
     pub witness: &'a Path,
 }
@@ -198,6 +200,9 @@ impl Machine<'_> {
             _ => ",romfile=",
         };
         qemu.args(["-device", &format!("{card},netdev=wire,mac={}{rom}", self.mac)]);
+        if let Some(tag) = self.asset_tag {
+            qemu.args(["-smbios", &format!("type=3,asset={tag}")]);
+        }
         for (index, disk) in self.disks.iter().enumerate() {
             let file = disk.path.display();
             qemu.arg("-drive");

@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -10,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub const PACKAGES: &str = include_str!("../packages.txt");
 
 /// Programs and the Debian package each comes from.
-const ORIGIN: [(&str, &str); 21] = [
+const ORIGIN: [(&str, &str); 22] = [
     ("apt-cache", "apt"),
     ("apt-get", "apt"),
     ("chroot", "coreutils"),
@@ -26,6 +28,7 @@ const ORIGIN: [(&str, &str); 21] = [
     ("make", "make"),
     ("mke2fs", "e2fsprogs"),
     ("mmdebstrap", "mmdebstrap"),
+    ("nginx", "nginx-light"),
     ("pigz", "pigz"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("rpcbind", "rpcbind"),
@@ -133,6 +136,23 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits until something listens on `port` of loopback.
+///
+/// # Errors
+/// The service has ended, or nothing listens after a minute.
+pub fn wait_until_open(service: &mut Service, port: u16) -> Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let patience = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+        service.check()?;
+        if Instant::now() > patience {
+            bail!("nothing listens on port {port}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn explain(command: &Command, cause: io::Error) -> anyhow::Error {

@@ -21,7 +21,13 @@ pub struct NfsMount {
 }
 
 /// How long one request may stay unanswered, in tenths of a second, and how often
-/// it is sent again: a server that hangs must not hang the boot. Source: nfs(5).
+/// it is sent again: a server that cannot be reached is given up after 15 s, and whoever
+/// reads gets an error. Read-only, nothing can be lost by that. Not `softerr`, which 4.18
+/// does not know: it only names the error otherwise. Source: nfs(5).
+///
+/// NFSv4 never gives a request up while the connection lives (`RPC_TASK_NO_RETRANS_TIMEOUT`,
+/// `net/sunrpc/clnt.c`), and the machine of a server that hangs keeps it alive: against that
+/// only the limits below help, and the hook's own.
 const PATIENCE_OF_A_REQUEST: &str = "soft,timeo=50,retrans=2";
 /// TCP port of NFSv4. Source: RFC 7530, section 3.1.
 const NFS_PORT: u16 = 2049;
@@ -33,6 +39,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SHORT_PATIENCE: Duration = Duration::from_secs(6);
 /// Time between two rounds of attempts.
 pub const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long one mount(2) may take: longer than the kernel waits for an unreachable server.
+pub const MOUNT_LIMIT: Duration = Duration::from_secs(30);
+/// How long reading the secrets once may take, to know what no log may have.
+pub const READ_LIMIT: Duration = Duration::from_secs(30);
+/// How long one umount2(2) may take: it says goodbye to the server.
+pub const UNMOUNT_LIMIT: Duration = Duration::from_secs(5);
+/// How long what did not go at the first try is unmounted again and again, by force.
+pub const RELEASE_LIMIT: Duration = Duration::from_secs(8);
 
 /// What an attempt that failed leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
@@ -20,7 +20,9 @@ use crate::config::secret_words::SecretWords;
 use crate::config::secrets::NfsSource;
 use crate::layout::Layout;
 use crate::log;
-use crate::plan::secrets::{NfsMount, PATIENCE, PAUSE, SHORT_PATIENCE, Then, judge, plan_mounts};
+use crate::plan::secrets::{
+    MOUNT_LIMIT, NfsMount, PATIENCE, PAUSE, SHORT_PATIENCE, Then, judge, plan_mounts,
+};
 use crate::sys::Kernel;
 use crate::sys::mount::Mount;
 
@@ -31,6 +33,9 @@ pub const GONE: &str = "secrets-gone";
 
 /// Where they are mounted, in the new root.
 pub const FOLDER: &str = "secrets";
+
+/// What a server does that hangs.
+const SILENT: &str = "the server does not answer any more";
 
 /// The secrets, mounted; taken away when this is closed or dropped.
 pub struct Secrets<'a> {
@@ -57,10 +62,10 @@ pub fn mount<'a>(
     reached: &Reached,
 ) -> anyhow::Result<Done<Secrets<'a>>> {
     let target = ctx.layout.sysroot.join(FOLDER);
-    create_folder(&target)?;
     let begun = Instant::now();
     let mut retries = 0;
     loop {
+        create_folder(&target)?;
         let (cause, patience) = match attempt(ctx, source, reached, &target) {
             Ok((secrets, note)) => {
                 return Ok(Done { value: secrets, note, bytes: None, retries });
@@ -176,13 +181,27 @@ fn attempt<'a>(
             Ok(()) => {
                 let mut secrets = Secrets::mounted(ctx, target);
                 secrets.find().map_err(|error| (error, None))?;
-                if let Err(error) = secrets.learn() {
+                match secrets.learn() {
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                        secrets.release().map_err(|error| (error, None))?;
+                        let what = format!("reading {}: {SILENT}", nfs.source);
+                        return Err((anyhow!(what), Some(PATIENCE)));
+                    }
                     // The hook may be luckier, where it knows the names of the files.
-                    ctx.warn(NAME, &format!("{error:#}: they are not kept out of the hook's log"));
+                    Err(error) => {
+                        let what = format!("reading {}: {error}", target.display());
+                        ctx.warn(NAME, &format!("{what}: they are not kept out of the hook's log"));
+                    }
+                    Ok(()) => {}
                 }
                 return Ok((secrets, format!("{} read-only ({})", nfs.source, nfs.version)));
             }
-            Err(errno) => last = (errno, format!("mounting {} by NFS {}", nfs.source, nfs.version)),
+            Err(Errno::TIMEDOUT) => {
+                // Ended in the middle, it may have been mounted after all.
+                Secrets::mounted(ctx, target).release().map_err(|error| (error, None))?;
+                last = (Errno::TIMEDOUT, mounting(&nfs));
+            }
+            Err(errno) => last = (errno, mounting(&nfs)),
         }
         if judge(last.0).0 != Then::NextVersion {
             break;
@@ -200,6 +219,10 @@ fn attempt<'a>(
     Err((cause.context(what), patience))
 }
 
+fn mounting(nfs: &NfsMount) -> String {
+    format!("mounting {} by NFS {}", nfs.source, nfs.version)
+}
+
 fn mount_once(ctx: &Context<'_>, nfs: &NfsMount, target: &Path) -> Result<(), Errno> {
     let mount = Mount {
         source: nfs.source.clone(),
@@ -208,8 +231,11 @@ fn mount_once(ctx: &Context<'_>, nfs: &NfsMount, target: &Path) -> Result<(), Er
         flags: MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
         data: nfs.options.clone(),
     };
-    let mounted = ctx.kernel.mount(&mount);
-    mounted.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    let mounted = ctx.kernel.mount_within(&mount, MOUNT_LIMIT);
+    mounted.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => Errno::TIMEDOUT,
+        _ => Errno::from_io_error(&error).unwrap_or(Errno::IO),
+    })
 }
 
 /// The server's address and our own on the way there: the first to which there is a route.

@@ -26,6 +26,7 @@ pub mod swap;
 pub mod terminal;
 pub mod tree;
 mod uevent;
+mod within;
 
 /// Everything that a stage asks of the kernel and that a test wants to record.
 ///

@@ -1,11 +1,16 @@
 //! mount(2) and umount2(2), as 4.18 has them.
+#![allow(unsafe_code, reason = "a call that may wait for ever is made in a child")]
 
+use std::ffi::CString;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::Linux;
+use super::within::within;
 
 /// One call of mount(2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +59,27 @@ pub trait Mounts {
     /// # Errors
     /// `EBUSY` while something below `target` is open; `EINVAL` where nothing is mounted.
     fn unmount(&self, target: &Path, flags: UnmountFlags) -> io::Result<()>;
+
+    /// `mount(2)` of a file system whose server may not answer.
+    ///
+    /// # Errors
+    /// The errno of the call; `TimedOut` after `limit`, mounted or not.
+    fn mount_within(&self, mount: &Mount, _limit: Duration) -> io::Result<()> {
+        self.mount(mount)
+    }
+
+    /// `umount2(2)` of such a file system.
+    ///
+    /// # Errors
+    /// The errno of the call; `TimedOut` after `limit`, unmounted or not.
+    fn unmount_within(
+        &self,
+        target: &Path,
+        flags: UnmountFlags,
+        _limit: Duration,
+    ) -> io::Result<()> {
+        self.unmount(target, flags)
+    }
 }
 
 impl Mounts for Linux {
@@ -75,5 +101,29 @@ impl Mounts for Linux {
 
     fn unmount(&self, target: &Path, flags: UnmountFlags) -> io::Result<()> {
         Ok(rustix::mount::unmount(target, flags)?)
+    }
+
+    fn mount_within(&self, mount: &Mount, limit: Duration) -> io::Result<()> {
+        let source = CString::new(mount.source.as_bytes())?;
+        let target = CString::new(mount.target.as_os_str().as_bytes())?;
+        let fstype = CString::new(mount.fstype.as_bytes())?;
+        let data = CString::new(mount.data.as_bytes())?;
+        let call = || {
+            let (source, target) = (source.as_c_str(), target.as_c_str());
+            rustix::mount::mount(source, target, fstype.as_c_str(), mount.flags, data.as_c_str())
+        };
+        // SAFETY: one system call, on C strings that were allocated before.
+        unsafe { within(limit, call) }
+    }
+
+    fn unmount_within(
+        &self,
+        target: &Path,
+        flags: UnmountFlags,
+        limit: Duration,
+    ) -> io::Result<()> {
+        let target = CString::new(target.as_os_str().as_bytes())?;
+        // SAFETY: one system call, on a C string that was allocated before.
+        unsafe { within(limit, || rustix::mount::unmount(target.as_c_str(), flags)) }
     }
 }

@@ -18,9 +18,9 @@ use super::holders::{self, Sought};
 
 /// How often a program that still runs is reported.
 const STILL_RUNS_EVERY: Duration = Duration::from_secs(15);
-/// How long a program that was killed may take to end: one that reads from a network
-/// file system ends no sooner than its request.
-const END_LIMIT: Duration = Duration::from_secs(60);
+/// How long a program that was killed may take to end. One that has a file of a dead NFS
+/// server open closes it no sooner than its requests are ended by an unmount by force.
+const END_LIMIT: Duration = Duration::from_secs(5);
 /// How much of what lies in the pipe is still read when the program has ended, in blocks.
 const LAST_BLOCKS: usize = 64;
 

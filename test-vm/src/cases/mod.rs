@@ -6,6 +6,7 @@ mod diskless;
 mod disks;
 mod emptied;
 mod failures;
+mod frozen;
 mod full_node;
 mod hooks;
 mod images;
@@ -114,6 +115,8 @@ pub const CASES: &[Case] = &[
     secrets::HELD,
     secrets::PLANTED,
     secrets::LATE,
+    frozen::FROZEN,
+    frozen::STOPPED,
     secrets::NO_EXPORT,
     secrets::VERSION_3,
     secrets::OVER_IPV6,

@@ -27,7 +27,7 @@ pub const HELD: Case = Case {
 /// A hook that prints a key and dumps core.
 pub const PLANTED: Case = Case {
     name: "secrets-planted",
-    about: "a key that a hook prints, keeps in a scratch file and dumps is nowhere but where it was put",
+    about: "a key that a hook prints, keeps and dumps, and the asset key, are nowhere but where they must be",
     size: Size::Tiny,
     run: planted,
 };
@@ -72,6 +72,9 @@ pub const VERSIONS: Case = Case {
     run: versions,
 };
 
+/// Where the kernel shows the firmware's asset tag, to root.
+const ASSET_TAG: &str = "/sys/class/dmi/id/chassis_asset_tag";
+
 /// How long the console may take to say what a case waits for.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -91,9 +94,14 @@ fn held(bench: &Bench, facts: &mut Facts) -> Result<()> {
 
 fn planted(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let key = bench.cluster.secrets.planted.as_str();
+    let asset = bench.cluster.secrets.asset_key.as_str();
     let mut node = furnish(bench, "/hook-leak", &[])?;
+    node.asset_key = Some(asset.to_owned());
+    node.asset_tag = Some(asset.to_owned());
+    node.ask(&[ASSET_TAG]);
     let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
-    for (name, needle) in [("key", key.as_bytes()), ("hex", hex.as_bytes())] {
+    let needles = [("key", key.as_bytes()), ("hex", hex.as_bytes()), ("asset", asset.as_bytes())];
+    for (name, needle) in needles {
         node.question.needles.insert(name.to_owned(), disguise(needle));
     }
     let boot = node.boot(|_| {})?;
@@ -106,7 +114,15 @@ fn planted(bench: &Bench, facts: &mut Facts) -> Result<()> {
         PLANTED_AT.to_owned(),
     );
     facts.equal("nor is it there in digits", found("hex").join(" "), String::new());
-    facts.holds("the console never showed it", !boot.console.contains(key), "the key");
+    let firmware = answer.text(ASSET_TAG).trim();
+    facts.equal("the asset key is in the firmware, and opened the server", firmware, asset);
+    facts.equal("and nowhere else", found("asset").join(" "), String::new());
+    let heard = format!("{:?}", boot.heard);
+    facts.contains("the head node heard of the boot", &heard, &["boot warned: "]);
+    for (what, key) in [("the key", key), ("the asset key", asset)] {
+        let seen = [boot.console.as_str(), &heard].iter().any(|text| text.contains(key));
+        facts.holds(&format!("console and head node never saw {what}"), !seen, what);
+    }
     let log = answer.text("/var/log/dracut-preboot.log");
     let withheld = "[rsinit: a line with a secret in it is left out]";
     let expected = format!("before the key\n{withheld}\n{withheld}\nafter the key\n");
@@ -118,21 +134,21 @@ fn planted(bench: &Bench, facts: &mut Facts) -> Result<()> {
 }
 
 /// A node that gets its secrets from another server than the cluster's.
-fn elsewhere<'a>(bench: &Bench<'a>, hook: &str) -> Result<(Node<'a>, u16)> {
+pub(super) fn elsewhere<'a>(bench: &Bench<'a>, hook: &str) -> Result<(Node<'a>, u16)> {
     let mut node = furnish(bench, hook, &[])?;
     let port = 20_000 + u16::from(node.number.0);
     node.argue("rsinit.secrets", &format!("nfs://{SERVER}:{port}/warewulf/secrets"));
     Ok((node, port))
 }
 
-fn serve(bench: &Bench, port: u16, export: Export) -> Result<Nfs> {
+pub(super) fn serve(bench: &Bench, port: u16, export: Export) -> Result<Nfs> {
     let folder = bench.folder.join(format!("nfs-{port}-{export:?}"));
     std::fs::create_dir_all(&folder)?;
     Nfs::another(&folder, &bench.cluster.secrets, port, export).context("starting another server")
 }
 
 /// Waits until the console says `word`; whether it did.
-fn hears(power: &mut crate::node::Power, word: &'static str) -> Result<bool> {
+pub(super) fn hears(power: &mut crate::node::Power, word: &'static str) -> Result<bool> {
     let heard = |text: &str| {
         let found = text.contains(word).then(|| word.to_owned());
         found.or_else(|| gave_up(text))

@@ -131,9 +131,13 @@ fn refused(bench: &Bench, facts: &mut Facts) -> Result<()> {
 
     let mut keyed = node("40")?;
     keyed.asset_key = Some("S3CRET".to_owned());
+    keyed.asset_tag = Some("An0therSecret".to_owned());
     let boot = keyed.boot(|_| {})?;
     ends_with(&boot, "rsinit: system-overlay: ", &["/provision/", "401"], facts);
-    facts.holds("no key is on the console", !boot.console.contains("assetkey="), "assetkey=");
+    let told = format!("{}{:?}", boot.console, boot.heard);
+    for key in ["assetkey=", "An0therSecret"] {
+        facts.holds("console and head node never see the key", !told.contains(key), key);
+    }
     Ok(())
 }
 

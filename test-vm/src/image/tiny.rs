@@ -9,13 +9,14 @@ use super::{compress, pack, write_file, write_link};
 use crate::workshop::{Workshop, cached, key};
 
 /// What the hooks of the tiny image are called; the witness acts by its name.
-pub const HOOKS: [&str; 12] = [
+pub const HOOKS: [&str; 13] = [
     "hook-ok",
     "hook-fail",
     "hook-hang",
     "hook-daemon",
     "hook-holder",
     "hook-leak",
+    "hook-reader",
     "hooks.d/.hidden",
     "hooks.d/10-first",
     "hooks.d/20-second",

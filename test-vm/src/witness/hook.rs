@@ -34,6 +34,7 @@ pub fn act(name: &str) -> Option<ExitCode> {
         "hook-daemon" => code(leave_holders()),
         "hook-holder" => code(hold()),
         "hook-leak" => code(leak()),
+        "hook-reader" => code(read_on()),
         "10-first" | "20-second" | "30-fails" | "40-never" => code(note(name)),
         _ => return None,
     })
@@ -157,6 +158,22 @@ fn leak() -> io::Result<()> {
     let mut copy = key.to_owned();
     std::hint::black_box(&mut copy);
     std::process::abort()
+}
+
+/// Asks the server again and again with one of its files open, until it does not answer.
+fn read_on() -> io::Result<()> {
+    let _open = fs::File::open("/secrets/munge.key")?;
+    let console = fs::File::options().write(true).open("/dev/console");
+    console.and_then(|mut console| console.write_all(b"\nhook-reader: reads\n"))?;
+    for number in 0_u64.. {
+        match fs::metadata(format!("/secrets/none-{number}")) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(cause),
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// One of several hooks: notes its name.

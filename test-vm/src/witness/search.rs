@@ -1,5 +1,5 @@
 //! Looks for a secret in everything that a boot left: files, the kernel's log, and the
-//! arguments and environments of processes.
+//! arguments and environments of the kernel and of processes.
 //!
 //! The question lies in the node too, so what is looked for travels in disguise.
 
@@ -63,7 +63,8 @@ fn search_below(
             }
         }
     }
-    for path in of_processes(&root.join("proc")) {
+    let cmdline = root.join("proc/cmdline");
+    for path in of_processes(&root.join("proc")).into_iter().chain([cmdline]) {
         look(&path.display().to_string(), &fs::read(&path).unwrap_or_default());
     }
     for places in found.values_mut() {
@@ -110,12 +111,13 @@ mod tests {
         fs::write(root.join("etc/other"), b"hunter3").unwrap();
         fs::write(root.join("sys/x"), b"hunter2").unwrap();
         fs::write(root.join("proc/7/cmdline"), b"login\0hunter2\0").unwrap();
+        fs::write(root.join("proc/cmdline"), b"quiet key=hunter2\n").unwrap();
         let needles =
             BTreeMap::from([("it".to_owned(), disguised), ("none".to_owned(), disguise(b"zz"))]);
         let found = search_below(root, &needles, "hunter2 in a message");
         let place = |name: &str| root.join(name).display().to_string();
-        let mut expected =
-            vec![place("etc/key"), place("proc/7/cmdline"), "the kernel's log".to_owned()];
+        let places = ["etc/key", "proc/7/cmdline", "proc/cmdline"].map(place);
+        let mut expected = [places.as_slice(), &["the kernel's log".to_owned()]].concat();
         expected.sort();
         assert_eq!(found["it"], expected);
         assert_eq!(found["none"], [""; 0]);

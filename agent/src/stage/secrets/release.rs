@@ -1,22 +1,22 @@
 //! The secrets' end: nobody has them, nothing of them is mounted.
 
 use std::fs;
+use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
 use super::{Secrets, remove_folder};
 use crate::config::mountinfo::{Device, Mounted, parse_mountinfo};
+use crate::plan::secrets::{RELEASE_LIMIT, UNMOUNT_LIMIT};
 use crate::sys::holders::Sought;
 
-/// How often the holders are ended and the mounts unmounted. The second round finds
-/// what a process did between the look at it and its end.
-const ROUNDS: usize = 4;
 /// How long the kernel may take to let go of a file system that nobody has mounted.
 const LET_GO_LIMIT: Duration = Duration::from_secs(5);
-/// How often it is looked at meanwhile: there is no event for it.
+/// How often something is looked at for which there is no event.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Secrets<'_> {
@@ -61,33 +61,9 @@ impl Secrets<'_> {
     /// of the processes.
     ///
     /// # Errors
-    /// They are still there after all rounds.
+    /// They are still there after [`RELEASE_LIMIT`].
     pub(super) fn release(&mut self) -> anyhow::Result<Vec<String>> {
-        let mut ended = self.end(self.holders())?;
-        for round in 0..ROUNDS {
-            let mounts = self.note_mounts()?;
-            if mounts.is_empty() {
-                break;
-            }
-            // By force only what would not go: it ends the requests to a server that is gone.
-            let flags = if round == 0 { UnmountFlags::empty() } else { UnmountFlags::FORCE };
-            for mount in mounts.iter().rev() {
-                match self.kernel.unmount(&mount.at, flags) {
-                    Ok(()) => {}
-                    // EINVAL: it went together with another.
-                    Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {}
-                    Err(error) if round + 1 == ROUNDS => {
-                        return Err(error)
-                            .with_context(|| format!("unmounting {}", mount.at.display()));
-                    }
-                    Err(_) => ended.extend(self.end(self.holders())?),
-                }
-            }
-        }
-        let left = self.note_mounts()?;
-        if let Some(mount) = left.last() {
-            bail!("unmounting {}: it is mounted again and again", mount.at.display());
-        }
+        let mut ended = self.unmount_all()?;
         // Now that they are unmounted wherever that is passed on, who still has them
         // has taken them into a namespace of its own.
         let elsewhere = self.devices();
@@ -97,6 +73,57 @@ impl Secrets<'_> {
         remove_folder(&self.target)?;
         self.released = true;
         Ok(ended)
+    }
+
+    /// Round by round: the next one finds what a process did between the look at it and its end.
+    fn unmount_all(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        // By force only what would not go: it ends the requests to a server that is gone,
+        // and so those who wait for it.
+        let mut flags = UnmountFlags::empty();
+        let mut until = None;
+        loop {
+            let ended = self.end(self.holders());
+            let failed = ended.map(|ended| names.extend(ended)).err();
+            let mounts = self.note_mounts()?;
+            if mounts.is_empty() && failed.is_none() {
+                return Ok(names);
+            }
+            if failed.is_some() {
+                flags = UnmountFlags::FORCE;
+            }
+            let failed = self.unmount_each(&mounts, flags).err().or(failed);
+            if failed.is_none() && self.note_mounts()?.is_empty() {
+                return Ok(names);
+            }
+            let until = *until.get_or_insert_with(|| Instant::now() + RELEASE_LIMIT);
+            if Instant::now() >= until {
+                let busy = || anyhow!("{} is mounted again and again", self.target.display());
+                return Err(failed.unwrap_or_else(busy));
+            }
+            if failed.is_some() {
+                flags = UnmountFlags::FORCE;
+                thread::sleep(LOOK_EVERY);
+            }
+        }
+    }
+
+    /// The last one first; the error of the last one that did not go.
+    fn unmount_each(&self, mounts: &[Mounted], flags: UnmountFlags) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        for mount in mounts.iter().rev() {
+            match self.kernel.unmount_within(&mount.at, flags, UNMOUNT_LIMIT) {
+                // It is out of the table, and the server was not told.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                // EINVAL: it went together with another.
+                Err(error) if Errno::from_io_error(&error) != Some(Errno::INVAL) => {
+                    let at = mount.at.display();
+                    result = Err(error).with_context(|| format!("unmounting {at}"));
+                }
+                _ => {}
+            }
+        }
+        result
     }
 
     fn end(&self, sought: Sought) -> anyhow::Result<Vec<String>> {
@@ -129,7 +156,7 @@ impl Secrets<'_> {
                     "the secrets are unmounted and the kernel still uses their file system {device}"
                 );
             }
-            std::thread::sleep(LOOK_EVERY);
+            thread::sleep(LOOK_EVERY);
         }
         Ok(())
     }
