@@ -25,9 +25,11 @@ pub mod nfs;
 pub mod node;
 pub mod overlay;
 pub mod qemu;
+pub mod records;
 pub mod runner;
 pub mod server;
 
+pub mod slurm;
 pub mod space;
 pub mod times;
 pub mod tool;

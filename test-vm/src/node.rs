@@ -1,25 +1,27 @@
 //! One node of a case: its disks, overlays and kernel arguments, and its boots.
 
-use std::fs;
+mod power;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::boot::Boot;
 use crate::cluster::Cluster;
 use crate::disk::Disk;
 use crate::initramfs::Flavour;
-use crate::listener::{Listener, Wire};
-use crate::network::{Number, SERVER, tap};
+use crate::listener::Wire;
+use crate::network::{Number, SERVER};
 use crate::overlay::Overlay;
-use crate::qemu::{Ending, Firmware, Machine, Nic, Running, Start};
-use crate::server::{self, Certificate, Faults, Script, Server, Template, Version};
-use crate::times;
-use crate::witness::{self, QUESTION, Question};
+use crate::qemu::{Firmware, Nic};
+use crate::records::render::Rendered;
+use crate::server::{Certificate, Template, Version};
+use crate::witness::Question;
 
-/// The same for TLS.
+pub use power::{Power, gave_up};
+
+/// The port for TLS of the first node's server, less one.
 const FIRST_TLS_PORT: u16 = 19_873;
 
 /// A node that can be switched on.
@@ -50,6 +52,8 @@ pub struct Node<'a> {
     pub system: Overlay,
     /// Its runtime overlay.
     pub runtime: Overlay,
+    /// Overlays made from its record: under the two above.
+    pub rendered: Rendered,
     /// What its witness is asked.
     pub question: Question,
     /// The asset key that the server wants to hear.
@@ -106,6 +110,7 @@ impl<'a> Node<'a> {
             disks: Vec::new(),
             system: Overlay::new(folder.join("system"))?,
             runtime: Overlay::new(folder.join("runtime"))?,
+            rendered: Rendered::default(),
             question: Question::default(),
             asset_key: None,
             asset_tag: None,
@@ -175,18 +180,22 @@ impl<'a> Node<'a> {
         .into()
     }
 
-    /// Makes it boot over the network, with the kernel line of the server's template. What starts its
-    /// root is a link to `/sbin/init`, where the overlay `wwinit` has its script.
+    /// Links what Warewulf's kernel lines start the root by to `/sbin/init`: for a root without the
+    /// overlay `wwinit`.
     ///
     /// # Errors
     /// The links cannot be written.
-    pub fn boot_by(&mut self, firmware: Firmware, template: Template) -> Result<()> {
+    pub fn link_init(&mut self) -> Result<()> {
+        self.system.link("init", "/sbin/init")?;
+        self.system.link("warewulf/run-init", "/sbin/init")
+    }
+
+    /// Makes it boot over the network, with the kernel line of the server's template.
+    pub fn boot_by(&mut self, firmware: Firmware, template: Template) {
         for name in ["rd.neednet", "ifname", "ip", "root", "rsinit.uri", "init", "wwid"] {
             self.drop_argument(name);
         }
         self.firmware = Some((firmware, template));
-        self.system.link("init", "/sbin/init")?;
-        self.system.link("warewulf/run-init", "/sbin/init")
     }
 
     /// Where its server listens.
@@ -258,155 +267,14 @@ impl<'a> Node<'a> {
         self.cluster.artifacts.witness.with_file_name("rsinit")
     }
 
+    /// The project's own folder.
+    pub fn project(&self) -> &Path {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        manifest.parent().unwrap_or(manifest)
+    }
+
     /// Where files of this node go.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
-
-    /// Boots it once, with a server of its own on which `faults` has its way, and waits for its end.
-    ///
-    /// # Errors
-    /// The harness fails; what becomes of the node is in the [`Boot`].
-    pub fn boot(&mut self, faults: impl FnOnce(&Faults)) -> Result<Boot> {
-        let mut power = self.switch_on(faults)?;
-        let ending = power.running.wait(self.limit, gave_up)?;
-        self.finish(power, ending)
-    }
-
-    /// Switches it on.
-    ///
-    /// # Errors
-    /// The server or QEMU cannot be started.
-    pub fn switch_on(&mut self, faults: impl FnOnce(&Faults)) -> Result<Power> {
-        self.cluster.check()?;
-        self.boots += 1;
-        self.question.word = format!("{}-{}", self.number.name(), self.boots);
-        let question = serde_json::to_string(&self.question).context("writing the question")?;
-        self.system.file(QUESTION.trim_start_matches('/'), question)?;
-        let listener = Listener::start(SERVER.into(), self.wire)?;
-        self.argue("rsinit.report", &listener.target(self.wire)?);
-        let server = Server::start(self.server_address(), self.site())
-            .with_context(|| format!("listening on {}", self.server_address()))?;
-        faults(server.faults());
-        let path = |end: &str| self.folder.join(format!("boot{}.{end}", self.boots));
-        let (log, witness) = (path("console.log"), path("witness.log"));
-        let machine = Machine {
-            accelerator: self.cluster.artifacts.accelerator,
-            start: match &self.firmware {
-                Some((firmware, _)) => Start::Network(firmware.clone()),
-                None => Start::Direct {
-                    kernel: self.cluster.artifacts.kernel.image(),
-                    initramfs: self.initramfs(),
-                    cmdline: self.arguments.join(" "),
-                },
-            },
-            memory_mib: self.memory_mib,
-            cpus: self.cpus,
-            tap: tap(self.place),
-            mac: self.number.mac(),
-            nic: self.nic,
-            disks: &self.disks,
-            asset_tag: self.asset_tag.as_deref(),
-            witness: &witness,
-        };
-        let running = machine.start(&log, self.live)?;
-        Ok(Power { running, server, listener, witness, log, since: Instant::now() })
-    }
-
-    /// What its iPXE is given; none where it does not boot over the network.
-    pub fn script(&self) -> Option<Script> {
-        let (_, template) = self.firmware.as_ref()?;
-        Some(Script {
-            template: *template,
-            authority: self.server_address(),
-            device: "eth0".to_owned(),
-            arguments: self.arguments.join(" "),
-        })
-    }
-
-    fn initramfs(&self) -> &Path {
-        let usual = || self.cluster.artifacts.initramfs(self.flavour);
-        self.initramfs.as_deref().unwrap_or_else(usual)
-    }
-
-    /// The same as the server has it.
-    fn initramfs_on_the_wire(&self) -> &Path {
-        let usual = || self.cluster.artifacts.initramfs_on_the_wire(self.flavour);
-        self.initramfs.as_deref().unwrap_or_else(usual)
-    }
-
-    fn site(&self) -> server::Site {
-        let mut owners = server::Owners::default();
-        self.system.give_owners(&mut owners);
-        self.runtime.give_owners(&mut owners);
-        let node = server::Node {
-            mac: self.number.mac(),
-            kernel: Some(self.cluster.artifacts.kernel.image()),
-            initramfs: Some(self.initramfs_on_the_wire().to_owned()),
-            ipxe: self.script(),
-            image: self.image.clone(),
-            system: vec![self.system.folder().to_owned()],
-            runtime: vec![self.runtime.folder().to_owned()],
-            asset_key: self.asset_key.clone(),
-        };
-        server::Site {
-            version: self.version,
-            secure: true,
-            tls: self.certificate.clone(),
-            tls_port: self.tls_port(),
-            nodes: vec![node],
-            owners,
-        }
-    }
-
-    /// Gathers what came of a boot; the machine is off afterwards.
-    ///
-    /// # Errors
-    /// The witness's answer is there and cannot be read, or QEMU itself failed.
-    pub fn finish(&self, power: Power, ending: Ending) -> Result<Boot> {
-        let Power { running, server, listener, witness, log, since } = power;
-        let console = running.console.text();
-        drop(running);
-        let broken = fs::read_to_string(log.with_extension("qemu")).unwrap_or_default();
-        if console.is_empty() && !broken.trim().is_empty() {
-            anyhow::bail!("QEMU: {}", broken.trim());
-        }
-        let port = fs::read(&witness).with_context(|| format!("reading {}", witness.display()))?;
-        let port = String::from_utf8_lossy(&port).replace('\r', "");
-        let boot = Boot {
-            number: self.number,
-            answer: witness::find(&port, &self.question.word)?,
-            console,
-            ending,
-            requests: server.requests(),
-            heard: listener.heard(),
-            wire: self.cluster.dnsmasq_said(since),
-            took: since.elapsed(),
-        };
-        let path = log.with_extension("times");
-        fs::write(&path, times::describe(&boot))
-            .with_context(|| format!("writing {}", path.display()))?;
-        Ok(boot)
-    }
-}
-
-/// What dracut or systemd says where it waits for somebody at the keyboard.
-pub fn gave_up(text: &str) -> Option<String> {
-    let shells =
-        ["Dropping to debug shell", "You are in emergency mode", "Entering emergency mode"];
-    shells.iter().find(|shell| text.contains(**shell)).map(|shell| (*shell).to_owned())
-}
-
-/// A node that is on, and the server it boots from.
-pub struct Power {
-    /// The machine.
-    pub running: Running,
-    /// Its server.
-    pub server: Server,
-    /// Who hears its report.
-    pub listener: Listener,
-    /// What comes over the second serial port.
-    pub witness: PathBuf,
-    log: PathBuf,
-    since: Instant,
 }

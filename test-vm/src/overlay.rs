@@ -44,6 +44,14 @@ impl Overlay {
         write_file(&self.folder, name, content.as_ref(), 0o644)
     }
 
+    /// Takes a file out again.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        crate::workshop::remove(&self.folder.join(name))
+    }
+
     /// A file with the mode and owner of `owner`.
     ///
     /// # Errors

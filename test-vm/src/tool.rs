@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub const PACKAGES: &str = include_str!("../packages.txt");
 
 /// Programs and the Debian package each comes from.
-const ORIGIN: [(&str, &str); 22] = [
+const ORIGIN: [(&str, &str); 27] = [
     ("apt-cache", "apt"),
     ("apt-get", "apt"),
     ("chroot", "coreutils"),
@@ -28,11 +28,16 @@ const ORIGIN: [(&str, &str); 22] = [
     ("make", "make"),
     ("mke2fs", "e2fsprogs"),
     ("mmdebstrap", "mmdebstrap"),
+    ("munged", "munge"),
     ("nginx", "nginx-light"),
     ("pigz", "pigz"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("rpcbind", "rpcbind"),
     ("setpriv", "util-linux"),
+    ("slurmctld", "slurmctld"),
+    ("srun", "slurm-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("timeout", "coreutils"),
     ("unshare", "util-linux"),
     ("zstd", "zstd"),
 ];

@@ -13,6 +13,7 @@ mod images;
 mod pxe;
 mod secrets;
 mod server;
+mod slurm;
 mod wire;
 
 use std::path::Path;
@@ -86,6 +87,7 @@ impl<'a> Bench<'a> {
 /// The cases that every change must pass, in the order in which they are run: the longest first.
 pub const CASES: &[Case] = &[
     full_node::CASE,
+    slurm::CASE,
     client::CASE,
     images::HOSTILE,
     server::REFUSED,

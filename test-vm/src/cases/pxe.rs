@@ -52,7 +52,8 @@ fn boot(
     let mut node = bench.tiny()?;
     node.version = version;
     let firmware = if ipxe == IPXE_UEFI { Firmware::uefi(node.folder())? } else { Firmware::Bios };
-    node.boot_by(firmware, template)?;
+    node.boot_by(firmware, template);
+    node.link_init()?;
     let boot = node.boot(|_| {})?;
     let what = format!("{ipxe} {version:?} {template:?}");
     judge_chain(&boot, ipxe, facts);

@@ -18,8 +18,9 @@ use crate::workshop::{Workshop, cached, key, remove};
 const SUITE: &str = "bookworm";
 
 /// What it is made of. mdadm and e2fsprogs are witnesses: they read what the agent wrote.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 20] = [
     "ansible-core",
+    "chrony",
     "dbus",
     "dracut-core",
     "dracut-network",
@@ -33,6 +34,8 @@ const PACKAGES: [&str; 17] = [
     "openssh-server",
     "procps",
     "rpcbind",
+    "slurm-client",
+    "slurmd",
     "systemd",
     "systemd-sysv",
     "udev",
