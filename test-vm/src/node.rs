@@ -190,8 +190,10 @@ impl<'a> Node<'a> {
         self.system.link("warewulf/run-init", "/sbin/init")
     }
 
-    /// Makes it boot over the network, with the kernel line of the server's template.
+    /// Makes it boot over the network, with the kernel line of the server's template. Firmware and
+    /// iPXE take their time.
     pub fn boot_by(&mut self, firmware: Firmware, template: Template) {
+        self.limit += Duration::from_secs(360);
         for name in ["rd.neednet", "ifname", "ip", "root", "rsinit.uri", "init", "wwid"] {
             self.drop_argument(name);
         }

@@ -99,6 +99,7 @@ pub const CASES: &[Case] = &[
     diskless::VERSIONS,
     pxe::BIOS,
     pxe::UEFI,
+    pxe::TRIES,
     wire::FLOOR,
     wire::TLS_BY_IPV6,
     wire::TOO_LARGE,
