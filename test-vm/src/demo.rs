@@ -10,10 +10,12 @@ use anyhow::{Context as _, Result};
 
 use crate::boot::Boot;
 use crate::cases::furnish;
+use crate::chain::{Link, WHOLE};
 use crate::cluster::Cluster;
 use crate::image::full::ROOT_PASSWORD;
 use crate::node::{Node, Power, Stand, gave_up};
-use crate::qemu::Ending;
+use crate::qemu::{Ending, Firmware};
+use crate::server::Template;
 use crate::tool;
 use crate::witness::answer::Stage;
 use crate::witness::{Answer, Then, find, markers};
@@ -28,6 +30,8 @@ pub fn run(workshop: &Workshop, scratch: &Path, keep: bool) -> Result<bool> {
     let folder = scratch.join("demo");
     let mut node = Node::full(Stand { cluster: &cluster, place: 0, folder: &folder })?;
     furnish(&mut node)?;
+    node.boot_by(Firmware::Bios, Template::Warewulf);
+    node.link_init()?;
     node.live = true;
     // The kernel's own chatter would drown the boot.
     node.argue("loglevel", "4");
@@ -39,6 +43,7 @@ pub fn run(workshop: &Workshop, scratch: &Path, keep: bool) -> Result<bool> {
     let mut power = node.switch_on(|_| {})?;
     let (answer, ending) = watch(&mut power, &node)?;
     let up = answer.is_some();
+    tell_links(&node.links(&power));
     if let Some(answer) = &answer {
         tell(answer, &node);
         draw(answer, &node, workshop)?;
@@ -75,6 +80,9 @@ fn introduce(node: &Node) {
         "Its server is a double of Warewulf 4.6.1 at http://{}, its secrets come over NFS.",
         node.server_address()
     );
+    println!(
+        "BIOS, PXE, iPXE by TFTP, then kernel and initramfs by HTTP, with the kernel line of Warewulf's template."
+    );
     println!("Under emulation this takes some minutes. The agent's lines begin with `rsinit:`.\n");
 }
 
@@ -89,6 +97,17 @@ fn watch(power: &mut Power, node: &Node) -> Result<(Option<Answer>, Ending)> {
         gave_up(text).or_else(|| (stay && said().contains(&end)).then(|| "up".to_owned()))
     })?;
     Ok((find(&said(), word)?, ending))
+}
+
+/// The links of the chain, each with when it was passed.
+fn tell_links(links: &[Link]) {
+    println!("\nThe chain, from power-on:");
+    for link in links {
+        println!("{:>7.1} s  {}", link.at.as_secs_f64(), link.name);
+    }
+    if links.len() < WHOLE.len() {
+        println!("It broke before: {}.", WHOLE.get(links.len()).copied().unwrap_or_default());
+    }
 }
 
 /// The stages and times, and what the node says of itself.
