@@ -21,7 +21,7 @@ rsinit: boots a diskless compute node from a Warewulf server
   rsinit boot                 the whole boot; what the dracut hook runs
   rsinit claims-root          whether the kernel arguments give the root to rsinit
   rsinit plan [--json]        what the kernel arguments mean; touches nothing
-  rsinit fetch --uri URL --root DIR [--stage image|system|runtime]...
+  rsinit fetch --uri URL --root DIR|--discard [--stage image|system|runtime]...
   rsinit unpack --root DIR [ARCHIVE]
   rsinit disks plan|apply|status [--json]
   rsinit client               keeps the runtime overlays current on a node that is up

@@ -24,7 +24,9 @@ use std::time::{Duration, Instant};
 use common::{Random, archive, assert_equal_trees, gzip, make_tree, need_root};
 use rsinit::net::Policy;
 use rsinit::plan::fetch::{Compress, Provision, Routes, What};
-use rsinit::stage::fetch::{Fetched, Options, fetch_and_unpack, fetch_small, raw_size};
+use rsinit::stage::fetch::{
+    Fetched, Options, fetch_and_read, fetch_and_unpack, fetch_small, raw_size,
+};
 use rsinit::stage::unpack::find_files;
 use tempfile::{TempDir, tempdir};
 use test_vm::server::{Fault, Node, Rule, Server, Site, Version};

@@ -82,6 +82,12 @@ fn a_digest_that_is_given_must_agree() {
     let wrong = Options { sha256: Some([7; 32]), ..quick() };
     let error = setting.bad_image(&wrong);
     assert!(error.contains("the SHA-256 of what the server sent is"), "{error}");
+    // The same where nothing is kept.
+    let request = setting.provision().request(What::Image);
+    let read = |options| fetch_and_read(&request, options, &mut |_| {}, &|_| false);
+    assert_eq!(read(&options).unwrap().bytes, setting.gz);
+    let error = format!("{:#}", read(&wrong).unwrap_err());
+    assert!(error.contains("the SHA-256 of what the server sent is"), "{error}");
 }
 
 #[test]

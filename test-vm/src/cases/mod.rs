@@ -14,6 +14,7 @@ mod pxe;
 mod secrets;
 mod server;
 mod slurm;
+mod storm;
 mod wire;
 
 use std::path::Path;
@@ -88,6 +89,7 @@ impl<'a> Bench<'a> {
 pub const CASES: &[Case] = &[
     full_node::CASE,
     slurm::CASE,
+    storm::CASE,
     client::CASE,
     images::HOSTILE,
     server::REFUSED,

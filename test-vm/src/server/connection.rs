@@ -214,6 +214,11 @@ impl Exchange<'_> {
             let got = body.read(&mut block)?;
             let Some(bytes) = block.get_mut(..got).filter(|bytes| !bytes.is_empty()) else { break };
             spoil(bytes, at, entity.length, fault);
+            self.wait(self.shared.faults.turn(u64::try_from(got).map_err(io::Error::other)?));
+            if self.shared.stopping.load(Ordering::SeqCst) {
+                self.stream.close_by_reset()?;
+                return Ok(Next::Close);
+            }
             self.send(bytes)?;
             at += u64::try_from(got).map_err(io::Error::other)?;
             self.note(|served| served.sent = at - part.from);

@@ -118,6 +118,14 @@ struct State {
     down_until: Option<Instant>,
     busy_until: Option<(u16, Instant)>,
     bytes_per_second: Option<u64>,
+    /// Of all bodies together.
+    shared_bytes_per_second: Option<u64>,
+    /// When the next block of them may go.
+    next_block: Option<Instant>,
+    /// Every so many downloads of the image are reset: the number, the image's length.
+    resets: Option<(u32, u64)>,
+    /// Downloads of the image so far.
+    downloads: u32,
     /// Seconds that every `Last-Modified` has moved on.
     age: u64,
 }
@@ -149,6 +157,16 @@ impl Faults {
         lock(&self.state).bytes_per_second = bytes_per_second;
     }
 
+    /// Sends all bodies together no faster than this, each its turn.
+    pub fn share(&self, bytes_per_second: u64) {
+        lock(&self.state).shared_bytes_per_second = Some(bytes_per_second);
+    }
+
+    /// Resets one in `nth` connections that carry the image of `length` bytes, somewhere.
+    pub fn reset_one_in(&self, nth: u32, length: u64) {
+        lock(&self.state).resets = Some((nth, length));
+    }
+
     /// Makes every file a second newer, as a rebuild does.
     pub fn touch(&self) {
         lock(&self.state).age += 1;
@@ -168,6 +186,17 @@ impl Faults {
         lock(&self.state).bytes_per_second
     }
 
+    /// How long a block of `bytes` waits for its turn on the wire that all share.
+    pub(super) fn turn(&self, bytes: u64) -> Duration {
+        let mut state = lock(&self.state);
+        let Some(rate) = state.shared_bytes_per_second else { return Duration::ZERO };
+        let now = Instant::now();
+        let turn = state.next_block.map_or(now, |next| next.max(now));
+        let takes = Duration::from_micros(bytes.saturating_mul(1_000_000) / rate.max(1));
+        state.next_block = Some(turn + takes);
+        turn - now
+    }
+
     pub(super) fn age(&self) -> u64 {
         lock(&self.state).age
     }
@@ -179,6 +208,17 @@ impl Faults {
             && Instant::now() < until
         {
             return Some(Fault::Status(status));
+        }
+        if let Some((nth, length)) = state.resets
+            && head.query("stage") == Some("image")
+        {
+            state.downloads += 1;
+            let count = state.downloads;
+            if count.is_multiple_of(nth) {
+                // Spread over the file, the same in each run.
+                let part = u64::from(count / nth * 37 % 100);
+                return Some(Fault::Reset { at: from + length.saturating_sub(from) * part / 100 });
+            }
         }
         let rule = state.rules.iter_mut().find(|rule| rule.matches(head, from))?;
         if rule.times != u32::MAX {

@@ -37,6 +37,9 @@ use entity::Overlays;
 /// How long the accepting thread sleeps when nobody knocks.
 const NAP: Duration = Duration::from_millis(3);
 
+/// How long connections may take to end with their server.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// What every connection shares.
 struct Shared {
     site: Site,
@@ -116,6 +119,17 @@ impl Server {
     /// Every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<Served> {
         lock(&self.shared.log).clone()
+    }
+
+    /// Stops at once, connections reset, and returns every request, its bytes counted to the last.
+    pub fn stop(self) -> Vec<Served> {
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        let until = Instant::now() + GRACE;
+        while Arc::strong_count(&shared) > 1 && Instant::now() < until {
+            std::thread::sleep(NAP);
+        }
+        lock(&shared.log).clone()
     }
 
     /// Forgets the requests so far.

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use lexopt::prelude::*;
 
-use super::{Options, fetch_and_unpack, fetch_small};
+use super::{Options, fetch_and_read, fetch_and_unpack, fetch_small};
 use crate::log;
 use crate::plan::fetch::{Compress, Provision, What};
 use crate::stage::progress::Progress;
@@ -20,9 +20,9 @@ const DEADLINE: u64 = 900;
 /// Tries where the server refuses: by hand, that is the answer.
 const REFUSALS: u32 = 3;
 
-/// `rsinit fetch --uri URL --root DIR [--stage image|system|runtime]… [--compress auto|gz|raw]
+/// `rsinit fetch --uri URL --root DIR|--discard [--stage image|system|runtime]… [--compress auto|gz|raw]
 /// [--assetkey-file FILE] [--uuid UUID] [--sha256 HEX] [--deadline SECONDS]`: fetches what is asked, in
-/// the order given (all three where nothing is), and unpacks it below DIR.
+/// the order given (all three where nothing is), and unpacks it below DIR, or to nowhere.
 ///
 /// # Errors
 /// A wrong argument, or what the fetching and unpacking say.
@@ -30,10 +30,12 @@ pub fn run_fetch(mut args: lexopt::Parser) -> anyhow::Result<()> {
     let (mut uri, mut root, mut stages) = (None, None, Vec::new());
     let (mut compress, mut sha256, mut seconds) = (Compress::Auto, None, DEADLINE);
     let (mut assetkey, mut uuid) = (String::new(), String::new());
+    let mut discard = false;
     while let Some(arg) = args.next()? {
         match arg {
             Long("uri") => uri = Some(args.value()?.string()?),
             Long("root") => root = Some(PathBuf::from(args.value()?)),
+            Long("discard") => discard = true,
             Long("stage") => stages.push(parse(&args.value()?.string()?, "stage", What::parse)?),
             Long("compress") => compress = parse(&args.value()?.string()?, "form", parse_compress)?,
             Long("sha256") => {
@@ -47,7 +49,9 @@ pub fn run_fetch(mut args: lexopt::Parser) -> anyhow::Result<()> {
         }
     }
     let uri = uri.context("fetch: --uri is missing")?;
-    let root = root.context("fetch: --root is missing")?;
+    if root.is_some() == discard {
+        bail!("fetch: either --root DIR or --discard");
+    }
     let server = Provision::from_uri(&uri).with_context(|| {
         format!(
             "fetch: --uri {}: not of the form http://HOST:PORT/provision/MAC",
@@ -64,7 +68,7 @@ pub fn run_fetch(mut args: lexopt::Parser) -> anyhow::Result<()> {
         options.sha256 = sha256.filter(|_| what == What::Image);
         // Somebody waits for the answer.
         options.policy.refusals = Some(REFUSALS);
-        fetch_stage(&server, what, &root, &options).with_context(|| what.name())?;
+        fetch_stage(&server, what, root.as_deref(), &options).with_context(|| what.name())?;
     }
     Ok(())
 }
@@ -77,12 +81,19 @@ fn read_key(path: &Path) -> anyhow::Result<String> {
 fn fetch_stage(
     server: &Provision,
     what: What,
-    root: &Path,
+    root: Option<&Path>,
     options: &Options,
 ) -> anyhow::Result<()> {
     let (request, started) = (server.request(what), Instant::now());
+    let mut say = |line| log::line(what.name(), line);
+    let Some(root) = root else {
+        let read = fetch_and_read(&request, options, &mut say, &|_| false)?;
+        let (entries, bytes) = (read.entries, read.raw_bytes);
+        let nowhere = Unpacked { entries, bytes, warnings: Vec::new() };
+        tell(what.name(), Some(read.bytes), &nowhere, started);
+        return Ok(());
+    };
     let (bytes, unpacked) = if what == What::Image {
-        let mut say = |line| log::line(what.name(), line);
         let fetched = fetch_and_unpack(&request, root, options, &mut say)?;
         let (entries, bytes) = (fetched.entries, fetched.raw_bytes);
         (fetched.bytes, Unpacked { entries, bytes, warnings: fetched.warnings })

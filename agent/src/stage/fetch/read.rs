@@ -1,10 +1,10 @@
 //! An archive fetched and read to its end, for nobody: is it sound, and what is in it?
 
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::sync::{Mutex, atomic::Ordering};
 
 use super::attempt::{Metered, net_error, run_and_tell, with_restarts};
-use super::{Options, target};
+use super::{Options, compare, target};
 use crate::format::archive;
 use crate::net;
 use crate::plan::fetch::Request;
@@ -29,7 +29,8 @@ pub struct ReadThrough {
 /// Fetches an archive of any size, inflates it and parses it; nothing is kept.
 ///
 /// # Errors
-/// The server refuses or is not there until the deadline, or its archive is damaged or hostile.
+/// The server refuses or is not there until the deadline, or its archive is damaged or hostile,
+/// or has another digest than `options` ask for.
 pub fn fetch_and_read(
     request: &Request,
     options: &Options,
@@ -44,7 +45,7 @@ pub fn fetch_and_read(
             let download = net::open(&target, policy)?;
             *version = download.version();
             progress.total.store(download.total().unwrap_or(0), Ordering::Relaxed);
-            let mut source = Metered::new(download, &progress, false);
+            let mut source = Metered::new(download, &progress, options.sha256.is_some());
             let mut has_wanted = false;
             let look = |path: &[u8]| has_wanted |= wanted(path);
             let read = archive::read_through(BufReader::with_capacity(BLOCK, &mut source), look);
@@ -55,6 +56,11 @@ pub fn fetch_and_read(
                     None => error.context(format!("reading {}", source.url())),
                 }
             })?;
+            if let Some(expected) = options.sha256 {
+                // What stands behind the archive's end counts too.
+                io::copy(&mut source, &mut io::sink())?;
+                compare(&expected, &source.digest().unwrap_or_default())?;
+            }
             Ok(ReadThrough {
                 bytes: source.count(),
                 raw_bytes: summary.bytes,
