@@ -216,6 +216,8 @@ fn value_error(assignment: &Assignment, expected: &'static str) -> ConfError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -282,6 +284,42 @@ mod tests {
         {
             let error = parse(format!("MOVE_DIRS={dirs}").as_bytes()).unwrap_err();
             assert!(matches!(error, ConfError::Overlap { .. }), "{dirs}");
+        }
+    }
+
+    /// Lines much like those of a site, with what must not be in them.
+    const NEARLY: &str = "((WIPE_ON_BOOT|MKDISK_REQUIRED|MKDISK_PROFILE|MKDISK_ORDER|FSCACHE_DIR|\
+        MOVE_DIRS|OTHER)=\"?(true|yes|no|size|serial|default|/[a-z./]{0,8}(:/[a-z./]{0,8})?|\
+        (/[a-c]{1,2}:/[d-f]{1,2}(/[ab])?,){0,3}|[a-z$`;:,/ .]{0,12})\"?\n){0,6}";
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_accepted_is_safe_to_act_on(text in NEARLY) {
+            let Ok(conf) = parse(text.as_bytes()) else { return Ok(()) };
+            let is_plain = |path: &str| {
+                path.starts_with('/') && path.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."))
+            };
+            let folders: Vec<&str> =
+                conf.move_dirs.iter().flat_map(|item| [item.from.as_str(), item.to.as_str()]).collect();
+            prop_assert!(folders.iter().copied().chain(conf.fscache_dir.as_deref()).all(is_plain));
+            for (index, folder) in folders.iter().enumerate() {
+                let mut others = folders.iter().enumerate().filter(|(other, _)| *other != index);
+                prop_assert!(others.all(|(_, other)| !is_within(folder, other)), "{:?}", folders);
+            }
+            prop_assert!(!conf.profile.contains('/') && !conf.profile.starts_with('.'));
+        }
+
+        #[test]
+        fn no_text_without_a_yes_lets_disks_be_wiped(value in "[ -~]{0,12}") {
+            let is_yes = |word: &str| matches!(word.to_ascii_lowercase().as_str(), "true" | "yes" | "1" | "on");
+            let Ok(conf) = parse(format!("WIPE_ON_BOOT={value}\n").as_bytes()) else { return Ok(()) };
+            let mut words = value.split(|c: char| !c.is_ascii_alphanumeric());
+            prop_assert!(!conf.wipe_on_boot || words.any(is_yes));
         }
     }
 }

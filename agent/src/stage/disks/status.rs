@@ -105,3 +105,85 @@ impl fmt::Display for Status {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A mirror that has lost one of its two legs, and a stripe, as the kernel shows them.
+    fn node() -> (tempfile::TempDir, Layout) {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = Layout::under(temp.path());
+        let array = |name: &str, device: &str, md: &[(&str, &str)], members: &[&str]| {
+            let folder = layout.sys.join("block").join(name);
+            fs::create_dir_all(folder.join("md")).unwrap();
+            fs::write(folder.join("dev"), format!("{device}\n")).unwrap();
+            for (attribute, value) in md {
+                fs::write(folder.join("md").join(attribute), format!("{value}\n")).unwrap();
+            }
+            for member in members {
+                fs::create_dir_all(folder.join("slaves").join(member)).unwrap();
+            }
+        };
+        let mirror = [
+            ("level", "raid1"),
+            ("array_state", "clean"),
+            ("raid_disks", "2"),
+            ("degraded", "1"),
+            ("sync_action", "recover"),
+        ];
+        array("md0", "9:0", &mirror, &["nvme1n1"]);
+        // A stripe has neither `degraded` nor `sync_action`.
+        let stripe = [("level", "raid0"), ("array_state", "active"), ("raid_disks", "2")];
+        array("md1", "9:1", &stripe, &["nvme2n1", "nvme3n1"]);
+        fs::create_dir_all(layout.sys.join("block/nvme0n1")).unwrap();
+        let mounts = layout.proc.join("self");
+        fs::create_dir_all(&mounts).unwrap();
+        let line =
+            "40 1 9:1 / /scratch rw - ext4 /dev/md1 rw\n41 1 8:1 / /other rw - ext4 /dev/sda1 rw\n";
+        fs::write(mounts.join("mountinfo"), line).unwrap();
+        (temp, layout)
+    }
+
+    #[test]
+    fn each_array_is_shown_with_what_it_lacks_and_where_it_is_mounted() {
+        let (_temp, layout) = node();
+        let text = read_status(&layout).to_string();
+        assert_eq!(
+            text,
+            "md0 raid1 clean, 1 of 2 members missing, recover: nvme1n1\n\
+             md1 raid0 active: nvme2n1 nvme3n1, on /scratch\n"
+        );
+    }
+
+    #[test]
+    fn what_the_last_run_could_not_give_is_listed() {
+        let (_temp, layout) = node();
+        fs::create_dir_all(layout.state()).unwrap();
+        let record =
+            r#"{"missing":["/system"],"plan":{"refusals":["raid1 /system: disk 2 is mounted"]}}"#;
+        fs::write(layout.state().join("disk.json"), record).unwrap();
+        let status = read_status(&layout);
+        assert_eq!(status.missing, ["/system"]);
+        assert_eq!(status.refusals, ["raid1 /system: disk 2 is mounted"]);
+        let text = status.to_string();
+        assert!(
+            text.ends_with("missing: /system\nrefused: raid1 /system: disk 2 is mounted\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_node_without_arrays_or_with_half_a_record_says_only_what_is_known() {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = Layout::under(temp.path());
+        assert_eq!(read_status(&layout).to_string(), "no arrays\n");
+        fs::create_dir_all(layout.state()).unwrap();
+        for record in ["{\"missing\":[\"/sys", "[]", "{\"missing\":7,\"plan\":[1]}"] {
+            fs::write(layout.state().join("disk.json"), record).unwrap();
+            assert_eq!(read_status(&layout).to_string(), "no arrays\n", "{record}");
+        }
+    }
+}
