@@ -15,6 +15,7 @@ mod secrets;
 mod server;
 mod slurm;
 mod storm;
+mod two_images;
 mod wire;
 
 use std::path::Path;
@@ -99,6 +100,7 @@ pub const CASES: &[Case] = &[
     images::DAMAGED,
     server::UNREACHABLE,
     diskless::VERSIONS,
+    two_images::CASE,
     pxe::BIOS,
     pxe::UEFI,
     pxe::TRIES,
