@@ -12,8 +12,8 @@ use super::NAME;
 
 /// How many of its last lines the console shows of a hook that failed.
 const SHOWN: usize = 12;
-/// How much of each of them, in characters.
-const SHOWN_WIDTH: usize = 200;
+/// How much of each of them, in characters: Ansible tells what a command said behind much else.
+const SHOWN_WIDTH: usize = 480;
 /// Longest line that is kept whole, in bytes; the rest of a longer one is left out.
 const LINE_MAX: usize = 256 << 10;
 /// What stands in the place of a line that holds a secret.
