@@ -1,5 +1,6 @@
 //! What is tried, one file a case or a family of cases, and how a case is run.
 
+mod ansible;
 mod arguments;
 mod client;
 mod diskless;
@@ -137,7 +138,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// What takes too long for every change.
-pub const LONG: &[Case] = &[pxe::VERSIONS];
+pub const LONG: &[Case] = &[ansible::CASE, pxe::VERSIONS];
 
 /// The facts of a boot that fails as it should: the agent's last line begins with `begin`, names
 /// each of `words`, and no root was handed over.
