@@ -138,7 +138,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// What takes too long for every change.
-pub const LONG: &[Case] = &[ansible::CASE, pxe::VERSIONS];
+pub const LONG: &[Case] = &[ansible::CASE, pxe::VERSIONS_BIOS, pxe::VERSIONS_UEFI];
 
 /// The facts of a boot that fails as it should: the agent's last line begins with `begin`, names
 /// each of `words`, and no root was handed over.

@@ -38,17 +38,25 @@ pub const TRIES: Case = Case {
     run: tries,
 };
 
+/// What each version writes, by BIOS.
+pub const VERSIONS_BIOS: Case = Case {
+    name: "pxe-bios-versions",
+    about: "BIOS and PXE with the kernel lines of Warewulf 4.5.8, 4.6.1, 4.6.5 and 4.7.0",
+    size: Size::Tiny,
+    run: |bench, facts| versions(bench, IPXE_BIOS, facts),
+};
+
 /// What each version writes, by UEFI.
-pub const VERSIONS: Case = Case {
+pub const VERSIONS_UEFI: Case = Case {
     name: "pxe-uefi-versions",
     about: "UEFI and PXE with the kernel lines of Warewulf 4.5.8, 4.6.1, 4.6.5 and 4.7.0",
     size: Size::Tiny,
-    run: versions,
+    run: |bench, facts| versions(bench, IPXE_UEFI, facts),
 };
 
-fn versions(bench: &Bench, facts: &mut Facts) -> Result<()> {
+fn versions(bench: &Bench, ipxe: &str, facts: &mut Facts) -> Result<()> {
     for version in [Version::V4_5_8, Version::V4_6_1, Version::V4_6_5, Version::V4_7_0] {
-        boot(bench, IPXE_UEFI, version, Template::Warewulf, facts)?;
+        boot(bench, ipxe, version, Template::Warewulf, facts)?;
     }
     Ok(())
 }
