@@ -92,6 +92,7 @@ pub const CASES: &[Case] = &[
     full_node::CASE,
     slurm::CASE,
     storm::CASE,
+    client::CASE,
     images::HOSTILE,
     server::REFUSED,
     disks::eight::CASE,
@@ -136,7 +137,6 @@ pub const CASES: &[Case] = &[
 /// What takes too long for every change, or waits on limits that a busy machine stretches.
 pub const LONG: &[Case] = &[
     ansible::CASE,
-    client::CASE,
     pxe::VERSIONS_BIOS,
     pxe::VERSIONS_UEFI,
     pxe::TRIES,
