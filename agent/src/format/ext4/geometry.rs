@@ -2,7 +2,7 @@
 //!
 //! Source: `Documentation/filesystems/ext4/{blockgroup,group_descr,super}.rst`.
 
-use super::options::{Error, Options};
+use super::options::Error;
 use std::ops::Range;
 
 /// Bytes of a block.
@@ -60,20 +60,24 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// Counts for a medium of `size_bytes`; what is left behind the last whole block stays unused.
-    pub(super) fn new(size_bytes: u64, options: &Options) -> Result<Self, Error> {
+    pub(super) fn new(
+        size_bytes: u64,
+        reserved_percent: u8,
+        bytes_per_inode: Option<u32>,
+    ) -> Result<Self, Error> {
         if size_bytes < MIN_BYTES {
             return Err(Error::TooSmall { bytes: size_bytes, min: MIN_BYTES });
         }
         if size_bytes > MAX_BYTES {
             return Err(Error::TooLarge { bytes: size_bytes, max: MAX_BYTES });
         }
-        if options.reserved_percent > 50 {
-            return Err(Error::ReservedPercent { percent: options.reserved_percent });
+        if reserved_percent > 50 {
+            return Err(Error::ReservedPercent { percent: reserved_percent });
         }
         let blocks = size_bytes / BLOCK_SIZE;
         let too_large = Error::TooLarge { bytes: size_bytes, max: MAX_BYTES };
         let groups = u32::try_from(blocks.div_ceil(GROUP_BLOCKS)).map_err(|_| too_large)?;
-        let (group_inodes, inodes) = count_inodes(size_bytes, groups, options.bytes_per_inode)?;
+        let (group_inodes, inodes) = count_inodes(size_bytes, groups, bytes_per_inode)?;
         let descriptor_blocks = u64::from(groups).div_ceil(BLOCK_DESCRIPTORS);
         Ok(Self {
             blocks,
@@ -82,7 +86,7 @@ impl Geometry {
             inodes,
             descriptor_blocks,
             journal_blocks: (blocks / JOURNAL_SHARE).clamp(MIN_JOURNAL_BLOCKS, MAX_JOURNAL_BLOCKS),
-            reserved_blocks: blocks.saturating_mul(u64::from(options.reserved_percent)) / 100,
+            reserved_blocks: blocks.saturating_mul(u64::from(reserved_percent)) / 100,
             backups: choose_backups(blocks, groups, descriptor_blocks),
         })
     }

@@ -56,10 +56,24 @@ impl Filesystem {
         if u16::try_from(options.stride_blocks).is_err() {
             return Err(Error::Stride { blocks: options.stride_blocks });
         }
-        let geometry = Geometry::new(size_bytes, options)?;
+        let geometry =
+            Geometry::new(size_bytes, options.reserved_percent, options.bytes_per_inode)?;
         let placement = Placement::new(&geometry, options);
         let checksum = Checksum::of_filesystem(&options.uuid);
         Ok(Self { geometry, placement, options: options.clone(), checksum })
+    }
+
+    /// Whether [`plan`](Self::plan) takes a medium of `size_bytes`, by the choices that its
+    /// size can forbid; lays nothing out.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn check(
+        size_bytes: u64,
+        reserved_percent: u8,
+        bytes_per_inode: Option<u32>,
+    ) -> Result<(), Error> {
+        Geometry::new(size_bytes, reserved_percent, bytes_per_inode).map(drop)
     }
 
     /// What to write: ascending offsets, and last of all the primary superblock

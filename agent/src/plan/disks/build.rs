@@ -1,6 +1,7 @@
 //! Steps that make a volume on disks that may be written to.
 
 use crate::config::profile::{FileSystem, Level, Volume};
+use crate::format::ext4::Filesystem;
 use crate::format::md::plan_geometry;
 
 use super::empty::{judge_tables, plan_discard};
@@ -56,6 +57,10 @@ impl<'a> Node<'a> {
     ) -> Result<Built, String> {
         let tables = judge_tables(volume, disks, is_erased);
         if volume.level == Level::None {
+            for &(number, disk) in disks {
+                check_room(volume, disk.size_bytes)
+                    .map_err(|error| format!("disk {number} ({}): {error}", disk.label()))?;
+            }
             return Ok(build_plain(first, volume, disks, &tables));
         }
         let sizes: Vec<u64> = disks.iter().map(|(_, disk)| disk.size_bytes).collect();
@@ -63,6 +68,9 @@ impl<'a> Node<'a> {
         let has_bitmap = !is_striped && !self.may_wipe(volume);
         let geometry =
             plan_geometry(is_striped, has_bitmap, &sizes).map_err(|error| error.to_string())?;
+        let shares = if is_striped { u64::try_from(disks.len()).unwrap_or(u64::MAX) } else { 1 };
+        let sectors = geometry.data_size_sectors.saturating_mul(shares);
+        check_room(volume, sectors.saturating_mul(512))?;
         let array = self.name_array();
         let count = u32::try_from(disks.len()).unwrap_or(u32::MAX);
         let (steps, mut warnings) = plan_discard(volume, disks);
@@ -88,6 +96,16 @@ impl<'a> Node<'a> {
         built.mounts.extend(mount(volume, &array, None));
         Ok(built)
     }
+}
+
+/// Refuses a device that ext4 does not fit on, before anything is written.
+fn check_room(volume: &Volume, size_bytes: u64) -> Result<(), String> {
+    if volume.fs != Some(FileSystem::Ext4) {
+        return Ok(());
+    }
+    let reserved = volume.options.reserved_percent.unwrap_or(RESERVED_PERCENT);
+    Filesystem::check(size_bytes, reserved, volume.options.bytes_per_inode)
+        .map_err(|error| error.to_string())
 }
 
 /// Each disk by itself. Several disks share the mount point as a folder: `/data/disk4`,

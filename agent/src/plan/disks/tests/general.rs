@@ -185,3 +185,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_ext4_does_not_fit_on_is_refused_before_anything_is_made() {
+    const MIB: u64 = 1 << 20;
+    let refusal = |profile: &str, sizes: &[u64]| {
+        let mut inventory = node(u32::try_from(sizes.len()).unwrap());
+        for (disk, size) in inventory.disks.iter_mut().zip(sizes) {
+            disk.size_bytes = *size;
+        }
+        let plan = plan_with("WIPE_ON_BOOT=true", profile, &inventory, Brake::Auto);
+        assert_eq!(plan.is_idle(), !plan.refusals.is_empty(), "{plan}");
+        plan.refusals.concat()
+    };
+    let small = "bytes are too few for ext4 with a journal: at least 16777216";
+    let mirror = "disk_config[1]=raid1:ext4:/system";
+    assert_eq!(
+        refusal(mirror, &[17 * MIB - 512, 64 * MIB]),
+        format!("raid1 /system (disks 1-2, line 1): 16773120 {small}")
+    );
+    assert_eq!(refusal(mirror, &[17 * MIB, 64 * MIB]), "");
+    // Two shares of a stripe are room enough.
+    let stripe = "disk_config[1]=raid0:ext4:/scratch";
+    assert_eq!(refusal(stripe, &[16 * MIB, 16 * MIB]), "");
+    assert!(refusal(stripe, &[16 * MIB]).ends_with(small));
+    let plain = "disk_config[1]=none:ext4:/data";
+    let found = refusal(plain, &[16 * MIB, 15 * MIB]);
+    assert!(found.contains("disk 2 (nvme2n1") && found.ends_with(small), "{found}");
+    assert_eq!(refusal("disk_config[1]=none:swap", &[15 * MIB]), "");
+    // The profile's reader takes any ratio that some ext4 has.
+    let many = refusal("disk_config[1]=none:ext4:/data:inode_ratio=4096", &[32 << 40]);
+    assert!(many.contains("inodes: at most 4294967295"), "{many}");
+    let few = refusal("disk_config[1]=none:ext4:/data:inode_ratio=67108864", &[GIB]);
+    assert!(few.contains("67108864 bytes per inode"), "{few}");
+}
