@@ -21,6 +21,7 @@ use super::contents::{expect_contents, read_contents};
 use super::device::{check_identity, open_for_writing, wipe};
 use super::discard::{Discarded, discard_all, reads_zero};
 use super::driver::load_module;
+use super::faulty::find_faulty;
 use super::inventory::device_node;
 use super::nvme;
 use super::place::list_names;
@@ -284,7 +285,10 @@ impl<'a> Workbench<'a> {
         make_ext4(self.kernel, &device, size, &options)
             .with_context(|| format!("making ext4 on {}", self.name_with_members(name)))?;
         let left = format!("{name}: not all of its disks were emptied: inode tables zeroed later");
-        Ok((zeroed == Some(false)).then_some(left).into_iter().collect())
+        let left = (zeroed == Some(false)).then_some(left);
+        let faulty = find_faulty(self.layout, name);
+        let faulty = faulty.iter().map(|disk| format!("{name} goes on without {disk}: it failed"));
+        Ok(left.into_iter().chain(faulty).collect())
     }
 
     /// A stripe does not say which of its disks has failed: all that it may have been.

@@ -13,6 +13,7 @@ mod copy;
 mod device;
 mod discard;
 mod driver;
+mod faulty;
 mod inventory;
 mod moving;
 mod nvme;
