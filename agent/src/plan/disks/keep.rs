@@ -4,6 +4,8 @@
 //! An array is ours by the mark in its name, wherever its disks are numbered now; or
 //! when it has the range's level and exactly its disks, whoever made it.
 
+use std::collections::BTreeSet;
+
 use crate::config::profile::{FileSystem, Level, Volume};
 
 use super::build::{is_mark, member, mount, set_name, volume_name};
@@ -18,6 +20,15 @@ struct Case<'a, 'v> {
     first: u32,
     volume: &'v Volume,
     disks: &'v [(u32, &'a Disk)],
+}
+
+/// An array that runs, or will.
+struct Started<'a> {
+    name: String,
+    /// The disks that it ran on before.
+    disks: BTreeSet<String>,
+    /// Legs that are as new as those, and that it was started without.
+    apart: Vec<Leg<'a>>,
 }
 
 impl<'a> Node<'a> {
@@ -145,19 +156,21 @@ impl<'a> Node<'a> {
         }
         check_inner(group, case.volume)?;
         let mut built = Built { action: "assemble", ..Built::default() };
-        let array = self.start_array(group, &mut built)?;
-        let missing = group.missing();
+        let started = self.start_array(group, &mut built)?;
+        let array = started.name.clone();
+        let apart = u32::try_from(started.apart.len()).unwrap_or(u32::MAX);
+        let missing = group.missing().saturating_add(apart);
         if missing > 0 {
             let of = group.raid_disks;
             built.warnings.push(format!("{missing} of {of} mirror legs are missing"));
         }
-        self.add_legs(group, case, &array, is_ours, &mut built);
+        self.add_legs(group, case, &started, is_ours, &mut built);
         built.mounts.extend(mount(case.volume, &array, None));
         Ok(built)
     }
 
     /// Adopts the array where it runs, else assembles it.
-    fn start_array(&mut self, group: &Group<'a>, built: &mut Built) -> Result<String, String> {
+    fn start_array(&mut self, group: &Group<'a>, built: &mut Built) -> Result<Started<'a>, String> {
         let legs: Vec<(u32, &Disk)> = group.legs.iter().map(|leg| (leg.number, leg.disk)).collect();
         for leg in &group.legs {
             if let Some(busy) = leg.disk.busy() {
@@ -168,14 +181,14 @@ impl<'a> Node<'a> {
         if let [array] = running.as_slice()
             && array.is_active
         {
-            let mut fresh = group.fresh();
-            let is_same = fresh.all(|leg| array.disks.contains(&leg.disk.name))
-                && array.disks.iter().all(|name| legs.iter().any(|(_, disk)| disk.name == *name));
-            if !is_same || array.has_partitions {
+            let is_leg = |name: &String| legs.iter().any(|(_, disk)| disk.name == *name);
+            if !array.disks.iter().all(is_leg) || array.has_partitions {
                 return Err(format!("{} already runs on other disks too", array.name));
             }
             built.steps.push(Step::AdoptArray { array: array.name.clone() });
-            return Ok(array.name.clone());
+            let runs = |leg: &Leg<'_>| array.disks.contains(&leg.disk.name);
+            let apart = group.fresh().filter(|leg| !runs(leg)).collect();
+            return Ok(Started { name: array.name.clone(), disks: array.disks.clone(), apart });
         }
         built.steps.extend(self.stop_idle(&legs)?);
         let array = self.name_array();
@@ -187,7 +200,7 @@ impl<'a> Node<'a> {
             members: members.iter().map(leg_member).collect(),
             missing: group.missing(),
         });
-        Ok(array)
+        Ok(Started { name: array, disks: BTreeSet::new(), apart: Vec::new() })
     }
 
     /// Legs that were away come back; where the array is ours, blank disks of the
@@ -196,17 +209,23 @@ impl<'a> Node<'a> {
         &self,
         group: &Group<'a>,
         case: &Case<'a, '_>,
-        array: &str,
+        started: &Started<'a>,
         is_ours: bool,
         built: &mut Built,
     ) {
         let mut missing = group.missing();
+        let array = &started.name;
         let mut add = |disk: Member, is_new: bool| {
             let set_uuid = uuid_text(group);
-            built.steps.push(Step::AddMember { array: array.to_owned(), set_uuid, disk, is_new });
+            built.steps.push(Step::AddMember { array: array.clone(), set_uuid, disk, is_new });
         };
         let mut warnings = Vec::new();
-        for leg in group.stale() {
+        for leg in &started.apart {
+            add(leg_member(leg), false);
+        }
+        // What an array that runs has taken in already is its own.
+        let runs = |leg: &Leg<'_>| started.disks.contains(&leg.disk.name);
+        for leg in group.stale().filter(|leg| !runs(leg)) {
             if group.is_split_from(&leg) {
                 warnings.push(format!(
                     "disk {} ({}) went on without the others: its data differ, it is not added",

@@ -105,6 +105,26 @@ fn an_array_that_runs_already_is_adopted_or_stopped() {
 }
 
 #[test]
+fn a_leg_that_a_running_mirror_was_started_without_is_added() {
+    let mut inventory = node(3);
+    mirror(&mut inventory, &[(1, 9), (2, 9)], "rsinit:system");
+    inventory.arrays = vec![running("md9", &[2], None)];
+    let plan = plan("", &inventory);
+    let wanted =
+        ["use md9 as it runs", "add returned disk 3 (nvme3n1) to md9", "mount md9 on /system"];
+    assert_eq!(steps(&plan), wanted);
+    assert!(plan.warnings[0].ends_with("1 of 2 mirror legs are missing"), "{plan}");
+}
+
+#[test]
+fn a_leg_that_a_running_mirror_has_taken_in_is_not_added_again() {
+    let mut inventory = node(3);
+    mirror(&mut inventory, &[(1, 9), (2, 2)], "rsinit:system");
+    inventory.arrays = vec![running("md9", &[2, 3], None)];
+    assert_eq!(steps(&plan("", &inventory)), ["use md9 as it runs", "mount md9 on /system"]);
+}
+
+#[test]
 fn an_array_that_is_used_or_shared_is_not_stopped() {
     let mut inventory = node(3);
     mirror(&mut inventory, &[(1, 9), (2, 9)], "rsinit:system");
