@@ -2,7 +2,8 @@
 //!
 //! The four names that a site writes today: `WIPE_ON_BOOT`, `MKDISK_PROFILE`,
 //! `FSCACHE_DIR`, `MOVE_DIRS`. Added here: `MKDISK_REQUIRED` (a node without its
-//! disks is a failed boot) and `MKDISK_ORDER` (`path`, `size` or `serial`).
+//! disks is a failed boot), `MKDISK_ORDER` (`path`, `size` or `serial`) and `MKDISK_FSTAB`
+//! (mounted volumes are listed in the node's `/etc/fstab`).
 
 use super::assignment::{self, Assignment, LineError, excerpt};
 use super::node_path::{PathProblem, is_within, parse_node_path};
@@ -20,6 +21,8 @@ pub struct MkdiskConf {
     pub move_dirs: Vec<MoveDir>,
     /// Whether a range that could not be made fails the boot.
     pub required: bool,
+    /// Whether mounted volumes get a line in the node's `/etc/fstab`.
+    pub fstab: bool,
     /// What the disks are numbered by.
     pub order: DiskOrder,
     /// Lines that were understood otherwise than they may have been meant.
@@ -115,6 +118,7 @@ impl MkdiskConf {
         match assignment.name.as_str() {
             "WIPE_ON_BOOT" => self.wipe_on_boot = self.parse_switch(assignment),
             "MKDISK_REQUIRED" => self.required = self.parse_switch(assignment),
+            "MKDISK_FSTAB" => self.fstab = self.parse_switch(assignment),
             "MKDISK_PROFILE" => self.profile = parse_profile_name(assignment)?,
             "MKDISK_ORDER" => self.order = parse_order(assignment)?,
             "FSCACHE_DIR" => {
@@ -288,7 +292,7 @@ mod tests {
     }
 
     /// Lines much like those of a site, with what must not be in them.
-    const NEARLY: &str = "((WIPE_ON_BOOT|MKDISK_REQUIRED|MKDISK_PROFILE|MKDISK_ORDER|FSCACHE_DIR|\
+    const NEARLY: &str = "((WIPE_ON_BOOT|MKDISK_REQUIRED|MKDISK_FSTAB|MKDISK_PROFILE|MKDISK_ORDER|FSCACHE_DIR|\
         MOVE_DIRS|OTHER)=\"?(true|yes|no|size|serial|default|/[a-z./]{0,8}(:/[a-z./]{0,8})?|\
         (/[a-c]{1,2}:/[d-f]{1,2}(/[ab])?,){0,3}|[a-z$`;:,/ .]{0,12})\"?\n){0,6}";
 

@@ -13,6 +13,7 @@ mod arrays;
 mod crash;
 mod emptied;
 mod fake;
+mod fstab;
 mod idle;
 mod inventory;
 mod profiles;

@@ -1,5 +1,5 @@
-//! What follows once the volumes exist: mounts from the outermost in, moved
-//! directories, the cache's folder.
+//! What follows once the volumes exist: mounts from the outermost in, lines of fstab,
+//! moved directories, the cache's folder.
 
 use crate::config::mkdisk_conf::MkdiskConf;
 use crate::config::node_path::is_within;
@@ -14,7 +14,11 @@ pub(super) fn plan_after(conf: &MkdiskConf, plan: &mut DiskPlan) {
     mounts.sort_by_key(|step| target(step).map(depth));
     let targets: Vec<String> = mounts.iter().filter_map(target).map(str::to_owned).collect();
     let is_provisioned = |path: &str| targets.iter().any(|target| is_within(path, target));
+    let lines: Vec<Step> = mounts.iter().filter_map(list_in_fstab).collect();
     plan.after = mounts;
+    if conf.fstab {
+        plan.after.extend(lines);
+    }
     for dir in &conf.move_dirs {
         if targets.iter().any(|target| is_within(target, &dir.from)) {
             let text = format!("MOVE_DIRS: {}: a volume is mounted below it", dir.from);
@@ -39,6 +43,12 @@ pub(super) fn plan_after(conf: &MkdiskConf, plan: &mut DiskPlan) {
 fn refuse(conf: &MkdiskConf, plan: &mut DiskPlan, text: String) {
     plan.refusals.push(text);
     plan.is_required_missing |= conf.required;
+}
+
+fn list_in_fstab(mount: &Step) -> Option<Step> {
+    let Step::Mount { device, target, options } = mount else { return None };
+    let (device, target, options) = (device.clone(), target.clone(), options.clone());
+    Some(Step::ListInFstab { device, target, options })
 }
 
 fn target(step: &Step) -> Option<&str> {

@@ -47,7 +47,8 @@ fn devices(step: &Step) -> Vec<&str> {
         | Step::MakeFilesystem { device, .. }
         | Step::MakeSwap { device, .. }
         | Step::SwapOn { device }
-        | Step::Mount { device, .. } => vec![device],
+        | Step::Mount { device, .. }
+        | Step::ListInFstab { device, .. } => vec![device],
         Step::MoveDir { .. } | Step::MakeFscache { .. } => Vec::new(),
     }
 }

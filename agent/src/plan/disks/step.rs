@@ -151,6 +151,15 @@ pub enum Step {
         /// Words for mount(2).
         options: Vec<String>,
     },
+    /// Lists a mounted volume in the node's `/etc/fstab`, by the UUID of its file system.
+    ListInFstab {
+        /// `md0` or a disk's name.
+        device: String,
+        /// Path on the node.
+        target: String,
+        /// Words for mount(8).
+        options: Vec<String>,
+    },
     /// Moves a folder of the image onto a mounted volume and binds it back.
     MoveDir {
         /// Path on the node.
@@ -236,6 +245,7 @@ impl fmt::Display for Step {
             Self::MakeSwap { device, label, .. } => write!(f, "make swap \"{label}\" on {device}"),
             Self::SwapOn { device } => write!(f, "swap to {device}"),
             Self::Mount { device, target, .. } => write!(f, "mount {device} on {target}"),
+            Self::ListInFstab { target, .. } => write!(f, "list {target} in /etc/fstab"),
             Self::MoveDir { from, to } => write!(f, "move {from} to {to}"),
             Self::MakeFscache { path } => write!(f, "make {path} for the file-system cache"),
         }

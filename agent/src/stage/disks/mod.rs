@@ -14,6 +14,7 @@ mod device;
 mod discard;
 mod driver;
 mod faulty;
+mod fstab;
 mod inventory;
 mod moving;
 mod nvme;
@@ -159,8 +160,8 @@ pub fn mount(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, log:
     prepared.missing = prepared.find_missing();
 }
 
-/// Moves the folders that the settings name onto mounted volumes, and makes the
-/// cache's folder.
+/// Moves the folders that the settings name onto mounted volumes, makes the cache's
+/// folder and lists the volumes in fstab.
 pub fn move_dirs(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, log: Log<'_>) {
     let after = prepared.plan.as_ref().map(|plan| plan.after.clone()).unwrap_or_default();
     if prepared.plan.as_ref().is_none_or(|plan| plan.brake == Brake::Plan) {
@@ -170,6 +171,11 @@ pub fn move_dirs(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, 
         let start = Instant::now();
         let needs_mount = |path: &str| moving::is_mounted_on(path, &prepared.mounted);
         let result = match step {
+            // That it is not mounted is said already.
+            Step::ListInFstab { target, .. } if !prepared.mounted.contains(target) => continue,
+            Step::ListInFstab { device, target, options } => {
+                fstab::list_volume(kernel, layout, device, target, options)
+            }
             Step::MoveDir { to, .. } if !needs_mount(to) => {
                 Err(anyhow::anyhow!("{to} is not mounted"))
             }
