@@ -283,7 +283,7 @@ fn parse_entry(assignment: &Assignment) -> Result<Entry, EntryProblem> {
         _ => {}
     }
     let options = parse_options(fields.next().unwrap_or_default())?;
-    if let Some(problem) = find_meaningless(fs, &options) {
+    if let Some(problem) = find_meaningless(level, fs, &options) {
         return Err(problem);
     }
     if fields.next().is_some() {

@@ -166,3 +166,39 @@ fn the_agent_may_be_killed_anywhere_and_started_again() {
     }
     assert!(killed >= 40, "{killed}");
 }
+
+#[test]
+fn a_mirror_with_a_spare_is_finished_after_cuts_anywhere() {
+    const SPARE: &str = "disk_config[1]=raid1:ext4:/system:spare";
+    let boot = |node: &Node, fuse: usize| {
+        let kernel = node.kernel().with_fuse(fuse);
+        let prepared = node.boot(&kernel);
+        kernel.power_off();
+        prepared
+    };
+    let mut points = 0;
+    for first in (0..).step_by(stride(3)) {
+        let mut is_cut = true;
+        for second in (0..).step_by(stride(3) * 2) {
+            let mut node = Node::new(3, DISK);
+            node.set("WIPE_ON_BOOT=false", SPARE);
+            is_cut = boot(&node, first).mounted.is_empty();
+            let what = format!("cut before calls {first} and {second}");
+            let is_again = is_cut && boot(&node, second).mounted.is_empty();
+            let prepared = boot(&node, usize::MAX);
+            assert_eq!(prepared.mounted, ["/system"], "{what}: {:#?}", prepared.lines);
+            let again = node.kernel();
+            let prepared = node.boot(&again);
+            assert!(again.written().is_empty(), "{what}: {:?}", again.calls());
+            assert_eq!(prepared.lines.len(), 2, "{what}: {:#?}", prepared.lines);
+            points += 1;
+            if !is_again {
+                break;
+            }
+        }
+        if !is_cut {
+            break;
+        }
+    }
+    assert!(points >= 20, "{points}");
+}

@@ -1,6 +1,6 @@
 //! The fourth field of an entry.
 
-use super::{EntryProblem, FileSystem, MAX_DISK};
+use super::{EntryProblem, FileSystem, Level, MAX_DISK};
 use crate::config::assignment::excerpt;
 
 /// The fourth field: words and `name=value`, separated by commas.
@@ -24,6 +24,9 @@ pub struct VolumeOptions {
     pub crypto_erase: bool,
     /// `expect=`: how many disks the node must count before any of these is wiped.
     pub expect: Option<u32>,
+    /// `spare`, `spare=`: how many of a mirror's last disks wait to take the place of a leg
+    /// that fails, 0-8.
+    pub spares: u32,
     /// Words for mount(2) in the order written: `noatime`, `nodev`, …
     pub mount_words: Vec<String>,
 }
@@ -32,6 +35,9 @@ pub struct VolumeOptions {
 pub const DISCARD_S: u32 = 2;
 /// The most that it may say.
 const MAX_DISCARD_S: u32 = 600;
+
+/// The most disks that may wait in one mirror.
+const MAX_SPARES: u32 = 8;
 
 /// The words of mount(8) that the fourth field may hold.
 pub const MOUNT_WORDS: [&str; 8] =
@@ -45,6 +51,7 @@ pub(super) fn parse_options(text: &str) -> Result<VolumeOptions, EntryProblem> {
             None if word == "keep" => options.keep = true,
             None if word == "required" => options.required = true,
             None if word == "crypto_erase" => options.crypto_erase = true,
+            None if word == "spare" => options.spares = 1,
             None if word == "discard" => options.discard_s = Some(DISCARD_S),
             None if MOUNT_WORDS.contains(&word) => options.mount_words.push(word.to_owned()),
             Some(("label", label)) if is_label(label) => options.label = Some(label.to_owned()),
@@ -60,6 +67,10 @@ pub(super) fn parse_options(text: &str) -> Result<VolumeOptions, EntryProblem> {
                 let seconds = value.parse().ok().filter(|s| (1..=MAX_DISCARD_S).contains(s));
                 options.discard_s = Some(seconds.ok_or_else(bad)?);
             }
+            Some(("spare", value)) => {
+                let count = value.parse().ok().filter(|count| (1..=MAX_SPARES).contains(count));
+                options.spares = count.ok_or_else(bad)?;
+            }
             Some(("expect", value)) => {
                 let count = value.parse().ok().filter(|count| (1..=MAX_DISK).contains(count));
                 options.expect = Some(count.ok_or_else(bad)?);
@@ -72,9 +83,13 @@ pub(super) fn parse_options(text: &str) -> Result<VolumeOptions, EntryProblem> {
 
 /// An option that is understood and could not be followed is a mistake too.
 pub(super) fn find_meaningless(
+    level: Level,
     fs: Option<FileSystem>,
     options: &VolumeOptions,
 ) -> Option<EntryProblem> {
+    if options.spares > 0 && level != Level::Raid1 {
+        return Some(EntryProblem::Meaningless { option: "spare", what: "disks without a mirror" });
+    }
     if options.keep && (options.crypto_erase || options.expect.is_some()) {
         let option = if options.crypto_erase { "crypto_erase" } else { "expect" };
         return Some(EntryProblem::Meaningless { option, what: "disks that are kept" });

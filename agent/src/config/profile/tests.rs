@@ -104,6 +104,14 @@ fn the_fourth_field_is_read_word_by_word() {
         let entry = format!("disk_config[1]=raid0:ext4:/s:{bad}");
         assert_eq!(problem(&entry), EntryProblem::Option(bad.into()));
     }
+    assert_eq!(volume("raid1:ext4:/s:spare").options.spares, 1);
+    assert_eq!(volume("raid1:ext4:/s:spare=2").options.spares, 2);
+    for bad in ["spare=0", "spare=9", "spare=x"] {
+        let entry = format!("disk_config[1]=raid1:ext4:/s:{bad}");
+        assert_eq!(problem(&entry), EntryProblem::Option(bad.into()));
+    }
+    let striped = "disk_config[1]=raid0:ext4:/s:spare";
+    assert!(matches!(problem(striped), EntryProblem::Meaningless { option: "spare", .. }));
     let kept = "disk_config[1]=raid1:ext4:/s:keep,crypto_erase";
     assert!(matches!(problem(kept), EntryProblem::Meaningless { option: "crypto_erase", .. }));
 }

@@ -76,15 +76,13 @@ impl<'a> Node<'a> {
         let (steps, mut warnings) = plan_discard(volume, disks);
         warnings.extend(warn_sizes(disks));
         let mut built = Built { steps, warnings, ..Built::default() };
-        if !is_striped && count < 2 {
-            built.warnings.push("one disk only: a mirror that waits for its second leg".to_owned());
-        }
+        let slots = if is_striped { count } else { count_legs(volume, count, &mut built) };
         built.steps.push(Step::CreateArray {
             array: array.clone(),
             set_name: set_name(volume, first),
             level: volume.level,
             members: disks.iter().copied().map(member).collect(),
-            slots: if is_striped { count } else { count.max(2) },
+            slots,
             geometry,
             volume: volume_name(volume, first),
         });
@@ -96,6 +94,19 @@ impl<'a> Node<'a> {
         built.mounts.extend(mount(volume, &array, None));
         Ok(built)
     }
+}
+
+/// How many legs a mirror of `count` disks has: at least two, before any disk is a spare.
+fn count_legs(volume: &Volume, count: u32, built: &mut Built) -> u32 {
+    if count < 2 {
+        built.warnings.push("one disk only: a mirror that waits for its second leg".to_owned());
+    }
+    let wanted = volume.options.spares;
+    let spares = wanted.min(count.saturating_sub(2));
+    if spares < wanted {
+        built.warnings.push(format!("{spares} of {wanted} spares: its disks are too few"));
+    }
+    count.saturating_sub(spares).max(2)
 }
 
 /// Refuses a device that ext4 does not fit on, before anything is written.

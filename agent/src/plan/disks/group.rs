@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::profile::Level;
-use crate::format::md::{FEATURES_KNOWN, Superblock};
+use crate::format::md::{FEATURES_KNOWN, ROLE_SPARE, Superblock};
 use crate::format::signature::Contents;
 
 use super::inventory::Disk;
@@ -53,6 +53,10 @@ pub(super) fn group_legs<'a>(
     groups
 }
 
+fn is_spare(leg: &Leg<'_>) -> bool {
+    leg.superblock.level == 1 && leg.superblock.role() == ROLE_SPARE
+}
+
 impl<'a> Group<'a> {
     /// Active members as new as the newest. The kernel takes one that is behind by
     /// one change as well (`super_1_validate`).
@@ -63,11 +67,18 @@ impl<'a> Group<'a> {
         })
     }
 
+    /// Members that wait for a slot. The kernel takes them whatever their count of changes:
+    /// it need not keep that current.
+    pub fn spares(&self) -> impl Iterator<Item = Leg<'a>> + '_ {
+        self.legs.iter().copied().filter(is_spare)
+    }
+
     /// Mirror legs that were away while the others were written to.
     pub fn stale(&self) -> impl Iterator<Item = Leg<'a>> + '_ {
         let events = self.events;
         self.legs.iter().copied().filter(move |leg| {
-            leg.superblock.slot().is_none() || leg.superblock.events.saturating_add(1) < events
+            let is_behind = leg.superblock.events.saturating_add(1) < events;
+            !is_spare(leg) && (leg.superblock.slot().is_none() || is_behind)
         })
     }
 

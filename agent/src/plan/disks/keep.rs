@@ -27,7 +27,7 @@ struct Started<'a> {
     name: String,
     /// The disks that it ran on before.
     disks: BTreeSet<String>,
-    /// Legs that are as new as those, and that it was started without.
+    /// Legs that are as new as those, and spares, that it was started without.
     apart: Vec<Leg<'a>>,
 }
 
@@ -115,7 +115,8 @@ impl<'a> Node<'a> {
     fn plan_again(&mut self, group: &Group<'a>, case: &Case<'a, '_>) -> Result<Built, String> {
         let mut steps = self.stop_idle(case.disks)?;
         let mut legs = group.legs.clone();
-        legs.sort_by_key(|leg| std::cmp::Reverse(leg.superblock.slot()));
+        // Spares, which say nothing of what is finished, before all that do.
+        legs.sort_by_key(|leg| std::cmp::Reverse(leg.superblock.slot().unwrap_or(u32::MAX)));
         for leg in legs {
             if let Some(busy) = leg.disk.busy() {
                 return Err(format!("disk {} ({}) {busy}", leg.number, leg.disk.label()));
@@ -158,7 +159,8 @@ impl<'a> Node<'a> {
         let mut built = Built { action: "assemble", ..Built::default() };
         let started = self.start_array(group, &mut built)?;
         let array = started.name.clone();
-        let apart = u32::try_from(started.apart.len()).unwrap_or(u32::MAX);
+        let apart = started.apart.iter().filter(|leg| leg.superblock.slot().is_some()).count();
+        let apart = u32::try_from(apart).unwrap_or(u32::MAX);
         let missing = group.missing().saturating_add(apart);
         if missing > 0 {
             let of = group.raid_disks;
@@ -187,13 +189,14 @@ impl<'a> Node<'a> {
             }
             built.steps.push(Step::AdoptArray { array: array.name.clone() });
             let runs = |leg: &Leg<'_>| array.disks.contains(&leg.disk.name);
-            let apart = group.fresh().filter(|leg| !runs(leg)).collect();
+            let apart = group.fresh().chain(group.spares()).filter(|leg| !runs(leg)).collect();
             return Ok(Started { name: array.name.clone(), disks: array.disks.clone(), apart });
         }
         built.steps.extend(self.stop_idle(&legs)?);
         let array = self.name_array();
         let mut members: Vec<Leg<'_>> = group.fresh().collect();
         members.sort_by_key(|leg| leg.superblock.slot());
+        members.extend(group.spares());
         built.steps.push(Step::AssembleArray {
             array: array.clone(),
             set_uuid: uuid_text(group),

@@ -55,7 +55,7 @@ pub enum Step {
         set_name: String,
         /// How the members are combined.
         level: Level,
-        /// In the order of their slots.
+        /// In the order of their slots, then those that fill none: spares.
         members: Vec<Member>,
         /// More than there are members: a mirror that waits for its second leg.
         slots: u32,
@@ -225,8 +225,15 @@ impl fmt::Display for Step {
             }
             Self::CreateArray { array, set_name, level, members, slots, .. } => {
                 write!(f, "create {array} {} \"{set_name}\" of {}", level.name(), list(members))?;
-                let missing = usize::try_from(*slots).unwrap_or(0).saturating_sub(members.len());
-                if missing > 0 { write!(f, ", {missing} missing") } else { Ok(()) }
+                let slots = usize::try_from(*slots).unwrap_or(0);
+                let (missing, spares) =
+                    (slots.saturating_sub(members.len()), members.len().saturating_sub(slots));
+                match (missing, spares) {
+                    (0, 0) => Ok(()),
+                    (0, 1) => write!(f, ", the last a spare"),
+                    (0, _) => write!(f, ", the last {spares} spares"),
+                    _ => write!(f, ", {missing} missing"),
+                }
             }
             Self::AssembleArray { array, members, missing, .. } => {
                 write!(f, "assemble {array} of {}", list(members))?;

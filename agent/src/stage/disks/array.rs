@@ -51,7 +51,8 @@ pub(super) fn write_superblocks(
     let data_start = array.geometry.data_offset_sectors.saturating_mul(512);
     for (index, (disk, device)) in devices.iter().enumerate() {
         let name = &disk.name;
-        let holds_start = array.level == Level::Raid1 || index == 0;
+        let is_leg = u32::try_from(index).is_ok_and(|slot| slot < array.slots);
+        let holds_start = (array.level == Level::Raid1 && is_leg) || index == 0;
         if holds_start {
             kernel
                 .write_at(device, data_start, &encode_marker(array.volume))
@@ -124,8 +125,13 @@ fn new_superblock(
         // A file system never reads a block that it has not written: mirrors whose
         // members differ there need no resync.
         resync_offset: md::RESYNC_DONE,
-        roles: (0..count).collect(),
+        roles: (0..count).map(|number| role(number, array.slots)).collect(),
     })
+}
+
+/// The slot of that number, or that of a spare where there are not so many slots.
+fn role(number: u16, slots: u32) -> u16 {
+    if u32::from(number) < slots { number } else { md::ROLE_SPARE }
 }
 
 /// Starts the array `name` from the superblocks of `disks`; on any error lets go of

@@ -13,12 +13,18 @@ pub struct Member {
     pub superblock: Superblock,
 }
 
+/// A spare holds nothing of the array.
+fn is_active(member: &&Member) -> bool {
+    member.superblock.slot().is_some()
+}
+
 /// The parts of a write to an array as (member, offset, first byte, length).
 pub fn split(members: &[Member], offset: u64, length: usize) -> Vec<(String, u64, usize, usize)> {
+    let members: Vec<&Member> = members.iter().filter(is_active).collect();
     let first = &members[0].superblock;
     let start = first.data_offset_sectors * 512;
     if first.level == 1 {
-        let part = |member: &Member| (member.name.clone(), start + offset, 0, length);
+        let part = |member: &&Member| (member.name.clone(), start + offset, 0, length);
         return members.iter().map(part).collect();
     }
     let chunk = u64::from(first.chunk_sectors) * 512;
@@ -39,6 +45,7 @@ pub fn split(members: &[Member], offset: u64, length: usize) -> Vec<(String, u64
 /// Fills an array's file from its members; zeros stay holes.
 pub fn fill(layout: &Layout, members: &[Member], array: &File) {
     const PIECE: usize = 512 << 10;
+    let members: Vec<Member> = members.iter().filter(is_active).cloned().collect();
     let first = &members[0].superblock;
     let newest = members.iter().max_by_key(|member| member.superblock.events).unwrap();
     let source = if first.level == 1 { vec![newest.clone()] } else { members.to_vec() };

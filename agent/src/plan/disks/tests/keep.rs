@@ -162,3 +162,35 @@ fn an_array_with_something_else_on_it_is_not_touched() {
         "{plan}"
     );
 }
+
+#[test]
+fn the_last_disks_of_a_mirror_can_be_spares() {
+    let profile = "disk_config[1]=raid1:ext4:/system:spare=2";
+    let made = |count| {
+        let plan = plan_with("", profile, &node(count), Brake::Auto);
+        (steps(&plan)[0].clone(), plan.warnings.concat())
+    };
+    let create = "create md0 raid1 \"rsinit:system\" of nvme1n1 nvme2n1";
+    assert_eq!(made(4), (format!("{create} nvme3n1 nvme4n1, the last 2 spares"), String::new()));
+    let few = |spares| {
+        format!(
+            "raid1 /system (disks 1-{}, line 1): {spares} of 2 spares: its disks are too few",
+            spares + 2
+        )
+    };
+    assert_eq!(made(3), (format!("{create} nvme3n1, the last a spare"), few(1)));
+    assert_eq!(made(2), (create.to_owned(), few(0)));
+}
+
+#[test]
+fn a_spare_is_started_with_its_mirror_however_old_it_is() {
+    let mut inventory = node(4);
+    mirror(&mut inventory, &[(1, 9), (2, 9), (3, 2)], "rsinit:system");
+    let profile = "disk_config[2]=raid1:ext4:/system:spare";
+    let plan = plan_with("", profile, &inventory, Brake::Auto);
+    let wanted = ["assemble md0 of nvme2n1 nvme3n1 nvme4n1", "mount md0 on /system"];
+    assert_eq!(
+        (steps(&plan).as_slice(), plan.warnings.len()),
+        (wanted.map(String::from).as_slice(), 0)
+    );
+}

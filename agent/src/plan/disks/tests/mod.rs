@@ -70,7 +70,10 @@ struct Leg {
 }
 
 fn superblock(leg: &Leg) -> Superblock {
-    let roles = (0..u16::try_from(leg.of).unwrap()).collect();
+    // More members than slots are spares.
+    let slots = u16::try_from(leg.of).unwrap();
+    let role = |number| if number < slots { number } else { md::ROLE_SPARE };
+    let roles = (0..slots.max(leg.slot + 1)).map(role).collect();
     Superblock {
         feature_map: 0,
         set_uuid: [u8::try_from(leg.name.len()).unwrap(); 16],
