@@ -140,10 +140,20 @@ impl<'a> Node<'a> {
             if let Some(other) = others {
                 return Err(format!("{} runs on {other} too: stop it by hand", array.name));
             }
-            let reason = "it is not complete".to_owned();
-            steps.push(Step::StopArray { array: array.name.clone(), reason });
+            steps.push(stop(&array.name));
         }
         Ok(steps)
+    }
+
+    /// What something else (udev's rules for mdadm) has begun to assemble of our array and
+    /// could not start: it would hold the disks.
+    fn stop_incomplete(&self, group: &Group<'a>) -> Vec<Step> {
+        let legs: Vec<(u32, &Disk)> = group.legs.iter().map(|leg| (leg.number, leg.disk)).collect();
+        let is_leg = |name: &String| legs.iter().any(|(_, disk)| disk.name == *name);
+        let arrays = arrays_on(&self.request.inventory.arrays, &legs).into_iter();
+        let idle = arrays.filter(|array| !array.is_active && array.busy.is_none());
+        let ours = idle.filter(|array| array.disks.iter().all(is_leg));
+        ours.map(|array| stop(&array.name)).collect()
     }
 
     fn plan_assemble(
@@ -153,7 +163,8 @@ impl<'a> Node<'a> {
         is_ours: bool,
     ) -> Result<Built, String> {
         if let Some(fault) = group.find_fault(case.volume.level) {
-            return Err(fault);
+            let steps = if is_ours { self.stop_incomplete(group) } else { Vec::new() };
+            return Ok(Built { steps, refusal: Some(fault), ..Built::default() });
         }
         check_inner(group, case.volume)?;
         let mut built = Built { action: "assemble", ..Built::default() };
@@ -262,6 +273,10 @@ impl<'a> Node<'a> {
         }
         built.warnings.extend(warnings);
     }
+}
+
+fn stop(array: &str) -> Step {
+    Step::StopArray { array: array.to_owned(), reason: "it is not complete".to_owned() }
 }
 
 /// An array whose members are exactly the disks of the range.

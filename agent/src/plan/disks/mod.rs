@@ -100,7 +100,8 @@ pub struct RangePlan {
     pub action: &'static str,
     /// Why, for a refusal.
     pub reason: String,
-    /// What is done, in order.
+    /// What is done, in order. Where it is refused: letting go of disks that something else
+    /// has begun to make an array of.
     pub steps: Vec<Step>,
     /// Where the profile wants it mounted.
     pub wanted: Option<String>,
@@ -146,6 +147,8 @@ struct Built {
     steps: Vec<Step>,
     mounts: Vec<Step>,
     warnings: Vec<String>,
+    /// Why the range is refused, where something is to be done all the same.
+    refusal: Option<String>,
 }
 
 /// Plans the disks of a node.
@@ -212,7 +215,8 @@ impl<'a> Node<'a> {
         }
         match self.plan_volume(first, volume, &disks) {
             Ok(built) => {
-                plan.action = built.action;
+                plan.action = if built.refusal.is_some() { "refused" } else { built.action };
+                plan.reason = built.refusal.unwrap_or_default();
                 plan.steps = built.steps;
                 plan.mounts = built.mounts;
                 let title = &plan.title;

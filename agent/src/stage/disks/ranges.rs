@@ -52,6 +52,9 @@ pub(super) fn make_all(
     for (index, made) in made {
         prepared.lines.extend(made.lines);
         let Some(range) = plan.ranges.get(index) else { continue };
+        if range.action == "refused" && made.outcome.error.is_none() {
+            continue;
+        }
         if made.outcome.error.is_some() {
             prepared.is_required_missing |= range.is_required || prepared.is_required;
         } else {
@@ -63,7 +66,7 @@ pub(super) fn make_all(
 }
 
 fn is_idle(range: &RangePlan) -> bool {
-    matches!(range.action, "left alone" | "refused" | "no disks")
+    matches!(range.action, "left alone" | "refused" | "no disks") && range.steps.is_empty()
 }
 
 /// The ranges of a lane whose thread has panicked.
@@ -102,10 +105,13 @@ fn make_range(bench: &mut Workbench<'_>, range: &RangePlan, log: &dyn Fn(&str)) 
             }
         }
     }
+    let elapsed = start.elapsed();
+    if range.action == "refused" {
+        return Made { lines, outcome: Outcome::done(title, elapsed) };
+    }
     let done: Vec<String> =
         range.steps.iter().filter(|step| !is_loss(step)).map(Step::to_string).collect();
     let done = if done.is_empty() { vec!["nothing to make".to_owned()] } else { done };
-    let elapsed = start.elapsed();
     say(format!("{title}: {} in {} ms", done.join(", "), elapsed.as_millis()));
     Made { lines, outcome: Outcome::done(title, elapsed) }
 }

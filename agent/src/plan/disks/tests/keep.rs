@@ -194,3 +194,33 @@ fn a_spare_is_started_with_its_mirror_however_old_it_is() {
         (wanted.map(String::from).as_slice(), 0)
     );
 }
+
+#[test]
+fn what_udev_left_of_a_stripe_that_lacks_a_disk_is_stopped_and_nothing_else() {
+    let mut inventory = node(4);
+    for (index, slot) in [(2, 0), (3, 1)] {
+        let leg = Leg { level: 0, slot, of: 3, events: 4, name: "rsinit:scratch" };
+        join(&mut inventory.disks[index], leg);
+    }
+    let left = |disks: &[&str], is_active, busy: Option<&str>| RunningArray {
+        name: "md127".into(),
+        disks: disks.iter().map(|&name| name.to_owned()).collect(),
+        is_active,
+        has_partitions: false,
+        busy: busy.map(str::to_owned),
+    };
+    let (ours, more) = (["nvme3n1", "nvme4n1"], ["nvme3n1", "nvme2n1"]);
+    for (array, expected) in [
+        (left(&ours, false, None), &["stop md127: it is not complete"][..]),
+        (left(&ours, false, Some("held")), &[]),
+        (left(&ours, true, None), &[]),
+        (left(&more, false, None), &[]),
+    ] {
+        inventory.arrays = vec![array];
+        let profile = "disk_config[3]=raid0:ext4:/scratch";
+        let plan = plan_with("", profile, &inventory, Brake::Auto);
+        assert_eq!(steps(&plan), expected);
+        let reason = "raid0 /scratch (disks 3-4, line 1): 1 of its 3 members are missing";
+        assert_eq!((plan.refusals, plan.ranges[0].mounts.len()), (vec![reason.to_owned()], 0));
+    }
+}
