@@ -27,6 +27,10 @@ pub struct Disk {
     pub serial: String,
     /// Bytes.
     pub size: u64,
+    /// Bytes of a logical block: 512, or 4096 for 4Kn.
+    pub block: u32,
+    /// Rules of QEMU's blkdebug, by which it fails; empty where it does not.
+    pub faults: String,
 }
 
 impl Disk {
@@ -38,7 +42,33 @@ impl Disk {
         let path = folder.join(format!("{serial}.raw"));
         let file = File::create_new(&path).with_context(|| format!("making {}", path.display()))?;
         file.set_len(size).with_context(|| format!("sizing {}", path.display()))?;
-        Ok(Self { path, serial: serial.to_owned(), size })
+        Ok(Self { path, serial: serial.to_owned(), size, block: 512, faults: String::new() })
+    }
+
+    /// QEMU's arguments for it as drive number `index`.
+    ///
+    /// # Errors
+    /// The rules of its faults cannot be written.
+    pub fn arguments(&self, index: usize) -> Result<[String; 4]> {
+        let image = self.path.display();
+        let file = if self.faults.is_empty() {
+            format!("file={image}")
+        } else {
+            let rules = self.path.with_extension("faults");
+            fs::write(&rules, &self.faults).context("writing a disk's faults")?;
+            let rules = rules.display();
+            format!(
+                "file.driver=blkdebug,file.config={rules},file.image.driver=file,\
+                 file.image.filename={image}"
+            )
+        };
+        let drive = format!("if=none,id=disk{index},{file},format=raw,cache=unsafe,discard=unmap");
+        let Self { serial, block, .. } = self;
+        let device = format!(
+            "nvme,drive=disk{index},serial={serial},logical_block_size={block},\
+             physical_block_size={block}"
+        );
+        Ok(["-drive".to_owned(), drive, "-device".to_owned(), device])
     }
 
     /// Puts somebody's ext4 with a file in it on the disk, made by mke2fs, and a pattern at its end.

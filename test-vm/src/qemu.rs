@@ -204,12 +204,7 @@ impl Machine<'_> {
             qemu.args(["-smbios", &format!("type=3,asset={tag}")]);
         }
         for (index, disk) in self.disks.iter().enumerate() {
-            let file = disk.path.display();
-            qemu.arg("-drive");
-            qemu.arg(format!(
-                "if=none,id=disk{index},file={file},format=raw,cache=unsafe,discard=unmap"
-            ));
-            qemu.args(["-device", &format!("nvme,drive=disk{index},serial={}", disk.serial)]);
+            qemu.args(disk.arguments(index)?);
         }
         Running::start(&mut qemu, log, live)
     }

@@ -97,6 +97,10 @@ pub const CASES: &[Case] = &[
     server::REFUSED,
     disks::eight::CASE,
     disks::power::CASE,
+    disks::lives::CASE,
+    disks::sizes::CASE,
+    disks::killed::CASE,
+    disks::failing::CASE,
     disks::settings::KEPT,
     images::DAMAGED,
     server::UNREACHABLE,
@@ -142,6 +146,8 @@ pub const LONG: &[Case] = &[
     pxe::TRIES,
     two_images::CASE,
     frozen::STOPPED,
+    disks::sizes::LARGE,
+    disks::killed::EVERY,
 ];
 
 /// The facts of a boot that fails as it should: the agent's last line begins with `begin`, names

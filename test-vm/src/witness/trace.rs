@@ -159,8 +159,11 @@ fn trace(argv: &[OsString], at: Option<usize>) -> Result<Outcome> {
 fn finish(program: Pid) -> Result<()> {
     kill(program, Signal::SIGKILL).context("killing it")?;
     loop {
-        match waitpid(program, Some(WaitPidFlag::__WALL)).context("waiting for its end")? {
-            WaitStatus::Signaled(..) | WaitStatus::Exited(..) => return Ok(()),
+        // Its threads too: until each was waited for, the program is not seen to end.
+        match waitpid(None, Some(WaitPidFlag::__WALL)).context("waiting for its end")? {
+            WaitStatus::Signaled(ended, ..) | WaitStatus::Exited(ended, ..) if ended == program => {
+                return Ok(());
+            }
             _ => {}
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::boot::Boot;
 use crate::cases::Bench;
 use crate::facts::Facts;
 use crate::node::Node;
@@ -45,10 +46,21 @@ impl<'a> Hands<'a> {
     /// # Errors
     /// It does not come up.
     pub fn run(&mut self, facts: &mut Facts) -> Result<Said> {
+        self.run_all(facts).map(|(said, _)| said)
+    }
+
+    /// As [`run`](Self::run), with all else that came of the boot; the next boot has scripts of
+    /// its own.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn run_all(&mut self, facts: &mut Facts) -> Result<(Said, Boot)> {
         let boot = self.node.boot(|_| {})?;
+        let names = std::mem::take(&mut self.names);
+        self.node.question.commands.clear();
         let answer = boot.answer()?;
         let texts = answer.commands.iter().map(|ran| ran.text.clone());
-        let parts: Vec<(String, String)> = self.names.iter().cloned().zip(texts).collect();
+        let parts: Vec<(String, String)> = names.into_iter().zip(texts).collect();
         for (name, text) in &parts {
             let faults: Vec<&str> = text.lines().filter(|line| line.contains("fault:")).collect();
             let saw = format!("{faults:?} in\n{text}");
@@ -56,7 +68,7 @@ impl<'a> Hands<'a> {
         }
         let began = answer.commands.iter().all(|ran| ran.status.is_some());
         facts.holds("every script was run", began, format!("{:?}", answer.commands));
-        Ok(Said { parts })
+        Ok((Said { parts }, boot))
     }
 }
 
