@@ -61,6 +61,29 @@ fn the_stripe_is_told_to_ext4() {
 }
 
 #[test]
+fn disks_are_numbered_by_kind_and_place_or_as_the_settings_say() {
+    let mut inventory = node(5);
+    let kinds = [Transport::VirtioBlk, Transport::Sas, Transport::Sata, Transport::Nvme];
+    for ((disk, kind), (size, serial)) in
+        inventory.disks.iter_mut().zip(kinds).zip([(5, "C"), (1, "E"), (4, "A"), (2, "D")])
+    {
+        disk.transport = kind;
+        (disk.size_bytes, disk.serial) = (size * GIB, serial.into());
+    }
+    (inventory.disks[4].size_bytes, inventory.disks[4].serial) = (2 * GIB, "B".into());
+    let numbered = |conf: &str| {
+        let disks = plan_with(conf, SITE, &inventory, Brake::Auto).disks;
+        disks.into_iter().map(|row| row.name).collect::<Vec<_>>().join(" ")
+    };
+    let by_place = "nvme4n1 nvme5n1 nvme2n1 nvme3n1 nvme1n1";
+    assert_eq!(numbered(""), by_place, "NVMe, then SATA and SAS, then virtual disks");
+    assert_eq!(numbered("MKDISK_ORDER=path"), by_place);
+    // Equal sizes by place.
+    assert_eq!(numbered("MKDISK_ORDER=size"), "nvme2n1 nvme4n1 nvme5n1 nvme3n1 nvme1n1");
+    assert_eq!(numbered("MKDISK_ORDER=serial"), "nvme3n1 nvme5n1 nvme1n1 nvme4n1 nvme2n1");
+}
+
+#[test]
 fn disks_that_must_not_be_used_have_no_number() {
     let mut inventory = node(8);
     inventory.disks[0].transport = Transport::Usb;
