@@ -25,6 +25,11 @@ mounts() {
     grep ' ext4 ' /proc/mounts | cut -d' ' -f1,2 | sort -k2
 }
 
+# The array of /system, whoever named it.
+mirror() {
+    mounts | sed -n 's| /system$||p'
+}
+
 unmount() {
     mounts | sort -rk2 | while read device at; do
         umount $at || echo "fault: $at stays mounted"

@@ -39,23 +39,24 @@ cat /proc/mdstat
 cat /system/before
 cp -a /usr/sbin /system/tree && echo later > /system/later || echo 'fault: writing'
 (cd /system && sha256sum tree/* > sums)
-mdadm --detail /dev/md0 | grep -E 'State :|Raid Devices|Working Devices'";
+mdadm --detail $(mirror) | grep -E 'State :|Raid Devices|Working Devices'";
 
 /// `mdadm --wait` returns when the kernel says that it is done; both legs are compared then.
-const AGAIN: &str = "mdadm --wait /dev/md0
-md=/sys/block/md0/md
+const AGAIN: &str = "mdadm --wait $(mirror)
+array=$(mirror | cut -d/ -f3)
+md=/sys/block/$array/md
 rsinit disks status
 echo \"degraded $(cat $md/degraded)\"
-for leg in $(ls /sys/block/md0/slaves); do
+for leg in $(ls /sys/block/$array/slaves); do
     echo \"written $leg $(cat /sys/block/$leg/stat | tr -s ' ' | sed 's/^ //' | cut -d' ' -f7)\"
 done
 cat /system/before /system/later /scratch/kept
 (cd /system && sha256sum -c sums > /tmp/said) || echo 'fault: sums'
 sync
 echo check > $md/sync_action
-mdadm --wait /dev/md0
+mdadm --wait $(mirror)
 echo \"mismatches $(cat $md/mismatch_cnt)\"
-mdadm --detail /dev/md0 | grep 'State :'
+mdadm --detail $(mirror) | grep 'State :'
 undo
 mkdir -p /lab/etc && cp -a /etc/mkdisk /lab/etc/";
 
@@ -87,6 +88,17 @@ rsinit disks status
 cat /lab/system/later
 check
 stop";
+
+/// What udev's rules would have left of the stripe without its third disk.
+const HALF: &str = "away nvme5
+for disk in nvme3n1 nvme4n1; do
+    mdadm --incremental /dev/$disk || echo \"fault: incremental $disk\"
+done
+cat /proc/mdstat
+apply
+echo 'afterwards:'
+arrays
+undo";
 
 /// A leg fails for which a disk waits; stopped and started, the array is whole.
 const SPARE: &str = "blank nvme1n1 nvme2n1 nvme3n1
@@ -139,13 +151,14 @@ fn lives(bench: &Bench, facts: &mut Facts) -> Result<()> {
     hands.script("arrays that mdadm started", ADOPTED);
     hands.script("arrays that are not complete", STOPPED);
     hands.script("a mirror started on one leg", ONE_LEG);
+    hands.script("half a stripe", HALF);
     hands.script("a mirror with a spare", SPARE);
     let (said, boot) = hands.run_all(facts)?;
     let lines = boot.lines().join("\n");
     facts.contains(
         "the console says that the leg comes back",
         &lines,
-        &["add returned disk 3 (nvme2n1) to md0"],
+        &["add returned disk 3 (nvme2n1) to md"],
     );
     recovered(said.of("with all disks")?, facts)?;
     let used = ["as it runs", "apply ended with 0", "later\nstripe\n", "/scratch is clean"];
@@ -154,6 +167,11 @@ fn lives(bench: &Bench, facts: &mut Facts) -> Result<()> {
     said.contains("arrays that are not complete", "they are stopped and started", &made, facts)?;
     let whole = ["apply ended with 0", "md9 raid1", "nvme1n1 nvme2n1, on ", "later\n"];
     said.contains("a mirror started on one leg", "it gets its other leg", &whole, facts)?;
+    let half = said.of("half a stripe")?;
+    let words = ["inactive", "1 of its 3 members are missing", "stop md", "apply ended with 1"];
+    facts.contains("half a stripe is refused and stopped", half, &words);
+    let left = half.split_once("afterwards:\n").map(|(_, arrays)| arrays);
+    facts.equal("and only the mirror is left", left, Some("md0\n"));
     let spared = said.of("a mirror with a spare")?;
     let kept = spared.matches("Spare Devices : 1").count();
     facts.equal("mdadm sees the spare, also when the array is started again", kept, 2);
