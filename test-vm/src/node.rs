@@ -222,6 +222,11 @@ impl<'a> Node<'a> {
         self.arguments.push(word);
     }
 
+    /// Keeps the root's systemd from starting `unit`.
+    pub fn mask(&mut self, unit: &str) {
+        self.arguments.push(format!("systemd.mask={unit}"));
+    }
+
     /// Takes the kernel argument `name` away.
     pub fn drop_argument(&mut self, name: &str) {
         let is = |word: &String| word.split('=').next() == Some(name);
