@@ -78,9 +78,6 @@ impl Secrets<'_> {
     /// Round by round: the next one finds what a process did between the look at it and its end.
     fn unmount_all(&mut self) -> anyhow::Result<Vec<String>> {
         let mut names = Vec::new();
-        // By force only what would not go: it ends the requests to a server that is gone,
-        // and so those who wait for it.
-        let mut flags = UnmountFlags::empty();
         let mut until = None;
         loop {
             let ended = self.end(self.holders());
@@ -89,10 +86,7 @@ impl Secrets<'_> {
             if mounts.is_empty() && failed.is_none() {
                 return Ok(names);
             }
-            if failed.is_some() {
-                flags = UnmountFlags::FORCE;
-            }
-            let failed = self.unmount_each(&mounts, flags).err().or(failed);
+            let failed = self.unmount_each(&mounts).err().or(failed);
             if failed.is_none() && self.note_mounts()?.is_empty() {
                 return Ok(names);
             }
@@ -102,17 +96,21 @@ impl Secrets<'_> {
                 return Err(failed.unwrap_or_else(busy));
             }
             if failed.is_some() {
-                flags = UnmountFlags::FORCE;
                 thread::sleep(LOOK_EVERY);
             }
         }
     }
 
     /// The last one first; the error of the last one that did not go.
-    fn unmount_each(&self, mounts: &[Mounted], flags: UnmountFlags) -> anyhow::Result<()> {
+    ///
+    /// By force: it ends the requests to a server that is gone, and so those who wait for it.
+    /// The CLOSE of a process that was killed needs nobody who waits, and keeps the superblock,
+    /// which nothing ends any more once it has no mount. Source: `nfs_umount_begin`,
+    /// `fs/nfs/super.c`, and `nfs4_do_close`, `fs/nfs/nfs4proc.c`.
+    fn unmount_each(&self, mounts: &[Mounted]) -> anyhow::Result<()> {
         let mut result = Ok(());
         for mount in mounts.iter().rev() {
-            match self.kernel.unmount_within(&mount.at, flags, UNMOUNT_LIMIT) {
+            match self.kernel.unmount_within(&mount.at, UnmountFlags::FORCE, UNMOUNT_LIMIT) {
                 // It is out of the table, and the server was not told.
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
                 // EINVAL: it went together with another.
