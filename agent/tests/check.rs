@@ -107,7 +107,7 @@ fn what_is_missing_damaged_or_has_no_init_would_fail_a_boot() {
 
     let (_dir, one) = server("sbin/init", None);
     one.faults().add(Rule::always(Fault::WrongCrc).stage("image"));
-    assert!(failing(&one, &[]).contains("checksum"));
+    assert!(failing(&one, &[]).contains("corrupt gzip stream: CRC "));
 
     let (_dir, one) = server("sbin/not-init", None);
     let text = failing(&one, &[]);

@@ -5,8 +5,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use flate2::bufread::MultiGzDecoder;
-
+use super::gzip::Members;
 use super::zstd::Frames;
 
 /// First bytes that tell the forms apart.
@@ -85,7 +84,7 @@ fn decoder<'a>(
 ) -> Result<Box<dyn Read + Send + 'a>, Error> {
     Ok(match form {
         Form::Raw => Box::new(source),
-        Form::Gzip => Box::new(MultiGzDecoder::new(source)),
+        Form::Gzip => Box::new(Members::new(source)),
         Form::Zstd => Box::new(Frames::new(source)?),
     })
 }

@@ -5,6 +5,7 @@ pub mod compression;
 pub mod cpio;
 pub mod elf;
 pub mod ext4;
+pub mod gzip;
 pub mod links;
 pub mod md;
 pub mod merge;

@@ -8,13 +8,9 @@ fn lasting_damage_is_one_error_that_says_so() {
     setting.server.faults().add(Rule::always(Fault::WrongCrc));
     let error = setting.bad_image(&quick());
     let url = format!("{}?stage=image&compress=gz", setting.server.uri(MAC));
-    assert_eq!(
-        error,
-        format!(
-            "3 downloads ended in the same error: reading {url}: \
-             corrupt gzip stream does not have a matching checksum"
-        )
-    );
+    let begin = format!("3 downloads ended in the same error: reading {url}: ");
+    let cause = error.strip_prefix(&begin).unwrap_or_default();
+    assert!(cause.starts_with("corrupt gzip stream: CRC "), "{error}");
     assert_eq!(setting.statuses(), [200, 200, 200]);
 }
 
