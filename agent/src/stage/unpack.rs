@@ -35,7 +35,7 @@ const SOURCE: (usize, usize) = (256 << 10, 6);
 
 /// The same for inflated bytes. Most files are written in one piece; and while many small files are
 /// written, which takes longer than inflating them, the inflater still has where to go.
-const ARCHIVE: (usize, usize) = (512 << 10, 28);
+const ARCHIVE: (usize, usize) = (512 << 10, 20);
 
 /// Most warnings that are kept.
 const WARNINGS: usize = 100;
