@@ -146,6 +146,8 @@ pub const LONG: &[Case] = &[
     pxe::TRIES,
     two_images::CASE,
     frozen::STOPPED,
+    frozen::SILENT,
+    frozen::WITHDRAWN,
     disks::sizes::LARGE,
     disks::killed::EVERY,
 ];
