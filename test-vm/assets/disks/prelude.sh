@@ -53,6 +53,18 @@ blank() {
     done
 }
 
+# Zeros where anybody's superblocks lie, 8 MiB at both ends: all of a large disk takes a slow host
+# longer than the kernel waits for a command.
+blank_ends() {
+    for disk; do
+        end=$(($(cat /sys/block/$disk/size) / 2048 - 8))
+        for at in 0 $end; do
+            dd if=/dev/zero of=/dev/$disk bs=1M count=8 seek=$at conv=fsync 2> /tmp/said ||
+                { echo "fault: $disk is not blanked"; cat /tmp/said; }
+        done
+    done
+}
+
 # away CONTROLLER: unplugs it. back: plugs in what was unplugged.
 away() {
     echo 1 > /sys/class/nvme/$1/device/remove

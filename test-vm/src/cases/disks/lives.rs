@@ -101,7 +101,7 @@ arrays
 undo";
 
 /// A leg fails for which a disk waits; stopped and started, the array is whole.
-const SPARE: &str = "blank nvme1n1 nvme2n1 nvme3n1
+const SPARE: &str = "blank_ends nvme1n1 nvme2n1 nvme3n1
 conf false << END
 disk_config[2]=\"raid1:ext4:/system:spare\"
 disk_config[5]=\"\"
