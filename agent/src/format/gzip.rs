@@ -1,7 +1,7 @@
 //! gzip streams of one member or several. Source: RFC 1952.
 //!
-//! Only what is inside a member, the DEFLATE data, is a library's work. Its gzip reader takes
-//! longer for the CRC alone, by 0.06 of all its time, than the sum of this one's parts.
+//! Only what is inside a member, the DEFLATE data, is a library's work. Its own gzip reader sums
+//! with narrower instructions: 2.56 s for 2.2 GB, which this one's parts read in 2.45 s.
 
 use std::io::{self, BufRead, Read};
 
@@ -54,12 +54,12 @@ impl From<Error> for io::Error {
 
 /// Where in the stream the next byte is.
 enum At {
-    /// Before a member; the first must be there.
-    Start {
-        is_first: bool,
-    },
+    /// Before the first member, which must be there.
+    First,
+    /// Before another member, or at the end of the stream.
+    Next,
+    /// Inside a member.
     Data,
-    End,
 }
 
 /// The members of a stream, uncompressed one after the other. It ends only where each member's
@@ -78,24 +78,22 @@ impl<R: BufRead> Members<R> {
     pub fn new(source: R) -> Self {
         Self {
             source,
-            at: At::Start { is_first: true },
+            at: At::First,
             inflater: Decompress::new(false),
             sum: Hasher::new(),
             length: 0,
         }
     }
 
-    /// Reads a header; false where the stream ends in its place, as it may after a member.
-    fn begin(&mut self, is_first: bool) -> io::Result<bool> {
-        if !is_first && fill(&mut self.source)?.is_empty() {
-            return Ok(false);
-        }
+    /// Reads a header, and is ready for the data.
+    fn begin(&mut self) -> io::Result<()> {
         let mut header = Header { source: &mut self.source, sum: Hasher::new() };
         header.read()?;
         self.inflater.reset(false);
         self.sum.reset();
         self.length = 0;
-        Ok(true)
+        self.at = At::Data;
+        Ok(())
     }
 
     /// Inflates into `target`; how many bytes came, and whether they are the member's last.
@@ -139,10 +137,8 @@ impl<R: BufRead> Read for Members<R> {
         }
         loop {
             match self.at {
-                At::End => return Ok(0),
-                At::Start { is_first } => {
-                    self.at = if self.begin(is_first)? { At::Data } else { At::End };
-                }
+                At::Next if fill(&mut self.source)?.is_empty() => return Ok(0),
+                At::First | At::Next => self.begin()?,
                 At::Data => {
                     let (made, is_last) = self.inflate(target)?;
                     let bytes = target.get(..made).unwrap_or_default();
@@ -150,7 +146,7 @@ impl<R: BufRead> Read for Members<R> {
                     self.length = self.length.wrapping_add(modulo(made));
                     if is_last {
                         self.end()?;
-                        self.at = At::Start { is_first: false };
+                        self.at = At::Next;
                     }
                     if made > 0 {
                         return Ok(made);
