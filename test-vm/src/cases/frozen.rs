@@ -1,5 +1,5 @@
-//! An NFS server that stops answering, or says no, while the hook reads: how long that can hold a boot,
-//! and how it ends.
+//! An NFS server that stops answering, or says no, while the hook reads: how long that can hold a
+//! boot, and how it ends.
 
 use anyhow::Result;
 

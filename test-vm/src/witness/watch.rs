@@ -86,6 +86,7 @@ impl Nudge {
     /// Waits for the last run.
     fn end(self) {
         if let Some((_, mut child)) = self.last {
+            // Only so that it is not left running.
             let _ = child.wait();
         }
     }
