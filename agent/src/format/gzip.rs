@@ -32,9 +32,9 @@ pub enum Error {
     /// The header's own checksum.
     #[error("corrupt gzip stream: the header does not have the CRC it promises")]
     HeaderCrc,
-    /// No DEFLATE data.
-    #[error("corrupt gzip stream: {0}")]
-    Deflate(#[from] flate2::DecompressError),
+    /// Bits that no compressor writes. The library's own text tells of its state, not of them.
+    #[error("corrupt gzip stream: damaged DEFLATE data")]
+    Deflate,
     /// The inflater wants nothing, and gives nothing.
     #[error("corrupt gzip stream: the inflater does not go on")]
     Stuck,
@@ -101,7 +101,7 @@ impl<R: BufRead> Members<R> {
         let input = fill(&mut self.source)?;
         let (taken, given) = (self.inflater.total_in(), self.inflater.total_out());
         let status = self.inflater.decompress(input, target, FlushDecompress::None);
-        let status = status.map_err(Error::from)?;
+        let status = status.map_err(|_| Error::Deflate)?;
         let used = since(taken, self.inflater.total_in());
         let made = since(given, self.inflater.total_out());
         let is_last = status == Status::StreamEnd;
