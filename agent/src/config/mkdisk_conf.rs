@@ -2,8 +2,8 @@
 //!
 //! The four names that a site writes today: `WIPE_ON_BOOT`, `MKDISK_PROFILE`,
 //! `FSCACHE_DIR`, `MOVE_DIRS`. Added here: `MKDISK_REQUIRED` (a node without its
-//! disks is a failed boot), `MKDISK_ORDER` (`path`, `size` or `serial`) and `MKDISK_FSTAB`
-//! (mounted volumes are listed in the node's `/etc/fstab`).
+//! disks is a failed boot), `MKDISK_ORDER` (`path`, `size` or `serial`), `MKDISK_VIRTUAL` (virtio
+//! disks count) and `MKDISK_FSTAB` (mounted volumes are listed in the node's `/etc/fstab`).
 
 use super::assignment::{self, Assignment, LineError, excerpt};
 use super::node_path::{PathProblem, is_within, parse_node_path};
@@ -25,6 +25,8 @@ pub struct MkdiskConf {
     pub fstab: bool,
     /// What the disks are numbered by.
     pub order: DiskOrder,
+    /// Whether the virtio disks of a virtual machine count.
+    pub uses_virtual: bool,
     /// Lines that were understood otherwise than they may have been meant.
     pub warnings: Vec<String>,
 }
@@ -118,6 +120,7 @@ impl MkdiskConf {
         match assignment.name.as_str() {
             "WIPE_ON_BOOT" => self.wipe_on_boot = self.parse_switch(assignment),
             "MKDISK_REQUIRED" => self.required = self.parse_switch(assignment),
+            "MKDISK_VIRTUAL" => self.uses_virtual = self.parse_switch(assignment),
             "MKDISK_FSTAB" => self.fstab = self.parse_switch(assignment),
             "MKDISK_PROFILE" => self.profile = parse_profile_name(assignment)?,
             "MKDISK_ORDER" => self.order = parse_order(assignment)?,

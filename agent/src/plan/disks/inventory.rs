@@ -93,9 +93,9 @@ pub enum Transport {
     Sata,
     /// SAS.
     Sas,
-    /// virtio-blk, of a virtual machine.
+    /// virtio-blk, of a virtual machine: used only where the settings say so.
     VirtioBlk,
-    /// virtio-scsi, of a virtual machine.
+    /// virtio-scsi: as virtio-blk.
     VirtioScsi,
     /// USB: never used.
     Usb,
@@ -129,6 +129,11 @@ impl Transport {
     /// Whether disks attached like this may be used at all.
     pub fn is_usable(&self) -> bool {
         self.group().is_some()
+    }
+
+    /// Whether it is a virtual machine's: what is behind it may be anybody's.
+    pub fn is_virtual(&self) -> bool {
+        matches!(self, Self::VirtioBlk | Self::VirtioScsi)
     }
 
     /// The group in which a disk is numbered; `None` for disks that are never used.

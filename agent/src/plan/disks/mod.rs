@@ -153,7 +153,7 @@ struct Built {
 
 /// Plans the disks of a node.
 pub fn plan_disks(request: &Request<'_>) -> DiskPlan {
-    let numbered = number::number_disks(&request.inventory.disks, request.conf.order);
+    let numbered = number::number_disks(&request.inventory.disks, request.conf);
     let counted: Vec<(u32, &Disk)> =
         numbered.iter().filter_map(|n| Some((*n.number.as_ref().ok()?, n.disk))).collect();
     let ranges = request.profile.ranges().map(|(first, last, entry)| {

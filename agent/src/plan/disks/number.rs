@@ -5,14 +5,18 @@
 
 use std::cmp::Ordering;
 
-use crate::config::mkdisk_conf::DiskOrder;
+use crate::config::mkdisk_conf::{DiskOrder, MkdiskConf};
 
 use super::inventory::Disk;
 
 /// Why a disk has no number: it is not written to, whatever the profile says.
-fn find_exclusion(disk: &Disk, all: &[Disk]) -> Option<String> {
+fn find_exclusion(disk: &Disk, all: &[Disk], uses_virtual: bool) -> Option<String> {
+    let transport = disk.transport.name();
     if disk.transport.group().is_none() {
-        return Some(format!("attached by {}", disk.transport.name()));
+        return Some(format!("attached by {transport}"));
+    }
+    if disk.transport.is_virtual() && !uses_virtual {
+        return Some(format!("attached by {transport}, and MKDISK_VIRTUAL is not true"));
     }
     if disk.is_removable {
         return Some("removable".to_owned());
@@ -39,16 +43,16 @@ pub(super) struct Numbered<'a> {
 }
 
 /// Numbers the disks from 1; those that do not count come last.
-pub(super) fn number_disks(disks: &[Disk], order: DiskOrder) -> Vec<Numbered<'_>> {
+pub(super) fn number_disks<'a>(disks: &'a [Disk], conf: &MkdiskConf) -> Vec<Numbered<'a>> {
     let mut counted: Vec<&Disk> = Vec::new();
-    let mut excluded: Vec<Numbered<'_>> = Vec::new();
+    let mut excluded: Vec<Numbered<'a>> = Vec::new();
     for disk in disks {
-        match find_exclusion(disk, disks) {
+        match find_exclusion(disk, disks, conf.uses_virtual) {
             None => counted.push(disk),
             Some(reason) => excluded.push(Numbered { disk, number: Err(reason) }),
         }
     }
-    counted.sort_by(|a, b| compare(a, b, order));
+    counted.sort_by(|a, b| compare(a, b, conf.order));
     excluded.sort_by(|a, b| by_place(a.disk, b.disk));
     let numbered =
         (1u32..).zip(counted).map(|(number, disk)| Numbered { disk, number: Ok(number) });

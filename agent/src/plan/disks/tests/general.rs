@@ -71,12 +71,17 @@ fn disks_are_numbered_by_kind_and_place_or_as_the_settings_say() {
         (disk.size_bytes, disk.serial) = (size * GIB, serial.into());
     }
     (inventory.disks[4].size_bytes, inventory.disks[4].serial) = (2 * GIB, "B".into());
+    let plan = |conf: &str| {
+        let conf = format!("MKDISK_VIRTUAL=true\n{conf}");
+        plan_with(&conf, SITE, &inventory, Brake::Auto)
+    };
     let numbered = |conf: &str| {
-        let disks = plan_with(conf, SITE, &inventory, Brake::Auto).disks;
-        disks.into_iter().map(|row| row.name).collect::<Vec<_>>().join(" ")
+        let rows = plan(conf).disks.into_iter().filter(|row| row.number.is_some());
+        rows.map(|row| row.name).collect::<Vec<_>>().join(" ")
     };
     let by_place = "nvme4n1 nvme5n1 nvme2n1 nvme3n1 nvme1n1";
     assert_eq!(numbered(""), by_place, "NVMe, then SATA and SAS, then virtual disks");
+    assert_eq!(numbered("MKDISK_VIRTUAL=false"), "nvme4n1 nvme5n1 nvme2n1 nvme3n1");
     assert_eq!(numbered("MKDISK_ORDER=path"), by_place);
     // Equal sizes by place.
     assert_eq!(numbered("MKDISK_ORDER=size"), "nvme2n1 nvme4n1 nvme5n1 nvme3n1 nvme1n1");
@@ -93,12 +98,18 @@ fn disks_that_must_not_be_used_have_no_number() {
     inventory.disks[4].is_multipath_leg = true;
     inventory.disks[5].wwid = inventory.disks[6].wwid.clone();
     inventory.disks[7].transport = Transport::NvmeFabrics;
+    inventory.disks.extend(node(9).disks.pop());
+    inventory.disks[8].transport = Transport::VirtioBlk;
     let plan =
         plan_with("WIPE_ON_BOOT=true", "disk_config[1]=raid0:ext4:/s", &inventory, Brake::Auto);
     assert!(plan.is_idle());
     assert_eq!(plan.disks.iter().filter(|row| row.number.is_some()).count(), 0);
     let reasons: Vec<&str> = plan.disks.iter().map(|row| row.reason.as_str()).collect();
-    assert!(reasons.contains(&"attached by USB") && reasons.contains(&"read-only"), "{reasons:?}");
+    for reason in
+        ["attached by USB", "read-only", "attached by virtio-blk, and MKDISK_VIRTUAL is not true"]
+    {
+        assert!(reasons.contains(&reason), "{reason}: {reasons:?}");
+    }
 }
 
 #[test]
