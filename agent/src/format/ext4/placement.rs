@@ -1,8 +1,8 @@
 //! Where the metadata lies.
 //!
-//! Bitmaps and inode tables of 128 groups at a time are packed together (which
-//! `flex_bg` allows), so that one bitmap or two describe the groups that hold
-//! them and all other groups need no bitmap on disk. In order:
+//! Bitmaps and inode tables of 128 groups at a time, of up to 1,024 in a large file
+//! system, are packed together (which `flex_bg` allows): few bitmaps describe the groups
+//! that hold them, they lie in one piece, and all other groups need no bitmap on disk. In order:
 //! superblock, descriptors, root directory, `lost+found`, an extent block, then
 //! the first pack and the journal; every later pack at the start of its groups,
 //! shifted to the member of a striped array that has had the fewest writes.
@@ -12,10 +12,12 @@ use super::geometry::{GROUP_BLOCKS, Geometry};
 use super::inode;
 use super::options::Options;
 use super::stagger::Members;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-/// Groups of a pack; the last pack takes what is left over, up to twice as many.
-const PACK_GROUPS: u32 = 128;
+/// Groups of a pack: a write for each pack is most of what a large file system costs.
+const PACK_GROUPS: RangeInclusive<u32> = 128..=1024;
+/// Packs below which they do not grow: enough to give each member of an array its share.
+const ENOUGH_PACKS: u32 = 64;
 /// Blocks of `lost+found`: room for its entries must be there before it is needed.
 const LOST_FOUND_BLOCKS: u64 = 4;
 /// Root directory and `lost+found`.
@@ -71,6 +73,8 @@ pub(super) struct Placement {
     pub(super) extent_block: Option<u64>,
     /// The journal.
     pub(super) journal: Range<u64>,
+    /// Groups of each pack but the last.
+    pack_groups: u32,
     first_pack: Pack,
     later_packs: Vec<Pack>,
 }
@@ -87,8 +91,10 @@ impl Placement {
         }
         let backups: Vec<_> =
             geometry.backup_groups().map(|group| geometry.copy_range(group)).collect();
-        let count = (geometry.groups / PACK_GROUPS).max(1);
-        let first_pack = place_first_pack(geometry, groups_of_pack(geometry, 0, count), files_end);
+        let pack_groups = pack_groups(geometry.groups);
+        let count = (geometry.groups / pack_groups).max(1);
+        let groups = |pack| groups_of_pack(geometry.groups, pack_groups, pack, count);
+        let first_pack = place_first_pack(geometry, groups(0), files_end);
         let journal_start = first_pack.blocks.end;
         let journal = skip_over(&backups, journal_start, geometry.journal_blocks);
         let mut fixed = vec![base.start..files_end, journal.clone()];
@@ -98,10 +104,9 @@ impl Placement {
         if let Some(members) = &mut members {
             count_fixed_writes(members, &fixed, &first_pack, &journal);
         }
-        let later_packs = (1..count)
-            .map(|pack| place_pack(geometry, groups_of_pack(geometry, pack, count), &mut members))
-            .collect();
-        Self { fixed, root, extent_block, journal, first_pack, later_packs }
+        let later_packs =
+            (1..count).map(|pack| place_pack(geometry, groups(pack), &mut members)).collect();
+        Self { fixed, root, extent_block, journal, pack_groups, first_pack, later_packs }
     }
 
     /// All packs in the order of their groups.
@@ -112,7 +117,7 @@ impl Placement {
     /// The pack with the metadata of `group`.
     pub(super) fn pack(&self, group: u32) -> &Pack {
         let last = self.later_packs.len();
-        let index = usize::try_from(group / PACK_GROUPS).unwrap_or(last).min(last);
+        let index = usize::try_from(group / self.pack_groups).unwrap_or(last).min(last);
         let later = index.checked_sub(1).and_then(|index| self.later_packs.get(index));
         later.unwrap_or(&self.first_pack)
     }
@@ -145,10 +150,17 @@ impl Placement {
     }
 }
 
-fn groups_of_pack(geometry: &Geometry, pack: u32, packs: u32) -> Range<u32> {
-    let first = pack.saturating_mul(PACK_GROUPS);
+/// Groups of a pack in a file system of `groups`: a power of two.
+fn pack_groups(groups: u32) -> u32 {
+    let wanted = (groups / ENOUGH_PACKS).checked_ilog2().map_or(0, |log| 1 << log);
+    wanted.clamp(*PACK_GROUPS.start(), *PACK_GROUPS.end())
+}
+
+/// The last pack takes what is left over, up to twice as many.
+fn groups_of_pack(groups: u32, pack_groups: u32, pack: u32, packs: u32) -> Range<u32> {
+    let first = pack.saturating_mul(pack_groups);
     let is_last = pack.saturating_add(1) == packs;
-    first..if is_last { geometry.groups } else { first.saturating_add(PACK_GROUPS) }
+    first..if is_last { groups } else { first.saturating_add(pack_groups) }
 }
 
 fn pack_at(geometry: &Geometry, groups: &Range<u32>, start: u64) -> Pack {
