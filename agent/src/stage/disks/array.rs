@@ -50,15 +50,14 @@ pub(super) fn write_superblocks(
     let template = new_superblock(kernel, layout, array)?;
     let data_start = array.geometry.data_offset_sectors.saturating_mul(512);
     for (index, (disk, device)) in devices.iter().enumerate() {
-        let name = &disk.name;
         let is_leg = u32::try_from(index).is_ok_and(|slot| slot < array.slots);
         let holds_start = (array.level == Level::Raid1 && is_leg) || index == 0;
         if holds_start {
             kernel
                 .write_at(device, data_start, &encode_marker(array.volume))
-                .with_context(|| format!("marking {name}"))?;
+                .and_then(|()| kernel.flush(device))
+                .with_context(|| format!("marking {}", disk.name))?;
         }
-        kernel.flush(device).with_context(|| format!("flushing {name}"))?;
     }
     for (number, (disk, device)) in (0u32..).zip(&devices) {
         let mut superblock = Superblock { dev_number: number, ..template.clone() };
