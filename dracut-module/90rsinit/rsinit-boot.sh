@@ -1,6 +1,12 @@
 #!/bin/sh
 # Sourced by dracut in the pre-mount hook: the whole boot is the binary's. It
-# comes back with an error only where the operator asked for a shell.
+# comes back with an error only where the operator asked for a shell. dracut's
+# `die` would halt the node there, unless rd.shell is given too. Who leaves the
+# shell has mended something: the boot is tried again, after a pause, lest a
+# node without a keyboard try without one.
 if rsinit claims-root; then
-    rsinit boot || die "rsinit could not boot this node; its last line above says why"
+    until rsinit boot; do
+        emergency_shell "rsinit could not boot this node: a line above says why. To try again, leave this shell (exit)."
+        sleep 5
+    done
 fi

@@ -132,8 +132,11 @@ pub enum BootError {
 
 /// What to do if the boot fails; needs nothing else to be right.
 pub fn plan_failure(params: &Params) -> FailurePlan {
-    let by_default = if params.shell { OnFail::Shell } else { OnFail::Reboot };
-    let action = params.onfail.unwrap_or(by_default);
+    let action = match (params.onfail, params.shell) {
+        (Some(OnFail::Shell), Some(false)) | (None, Some(false) | None) => OnFail::Reboot,
+        (None, Some(true)) => OnFail::Shell,
+        (Some(action), _) => action,
+    };
     let wait = match action {
         OnFail::Shell => Duration::ZERO,
         OnFail::Reboot | OnFail::Poweroff => ONFAIL_WAIT,
@@ -288,6 +291,8 @@ mod tests {
         assert_eq!(failure(""), plan(OnFail::Reboot, 60));
         assert_eq!(failure("rd.shell"), plan(OnFail::Shell, 0));
         assert_eq!(failure("rd.shell=0"), plan(OnFail::Reboot, 60));
+        assert_eq!(failure("rsinit.onfail=shell"), plan(OnFail::Shell, 0));
+        assert_eq!(failure("rsinit.onfail=shell rd.shell=no"), plan(OnFail::Reboot, 60));
         assert_eq!(
             failure("rsinit.onfail=poweroff rsinit.onfail.wait=1"),
             plan(OnFail::Poweroff, 1)

@@ -98,8 +98,9 @@ pub struct Params {
     pub report_to: Option<ReportTo>,
     /// `rsinit.deadline=`, in whole seconds.
     pub deadline: Option<Duration>,
-    /// `rd.shell` or `rd.break`: somebody sits at the console.
-    pub shell: bool,
+    /// `rd.shell` or `rd.break`: somebody sits at the console; or `rd.shell=0`: dracut opens a
+    /// shell for nobody.
+    pub shell: Option<bool>,
 }
 
 impl Params {
@@ -162,7 +163,10 @@ impl Params {
                     (format!("{cause}; leaving the disks alone"), fatal)
                 })?;
             }
-            "rd.shell" | "rd.break" => self.shell = word.value != Some("0"),
+            // As dracut's getargbool reads it.
+            "rd.shell" | "rd.break" => {
+                self.shell = Some(!matches!(word.value, Some("0" | "no" | "off")));
+            }
             name if name.starts_with("rsinit.") => return Err((unknown(name), false)),
             _ => {}
         }
