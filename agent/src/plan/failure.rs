@@ -75,10 +75,12 @@ fn of_fetch(stage: &str, kind: Kind) -> &'static str {
     }
 }
 
-/// Three commands worth running in a shell after `stage` failed.
+/// Three commands worth running in a shell after `stage` failed: rsinit's own, and programs that
+/// dracut's modules `base` and `network` put into every initramfs.
 pub fn commands(stage: &str) -> [&'static str; 3] {
     match stage {
-        "network" => ["cat /proc/cmdline", "rsinit plan", "dmesg"],
+        "arguments" => ["rsinit plan", "grep . /proc/cmdline", "rsinit report"],
+        "network" => ["ip address", "rsinit check", "dmesg --level err,warn"],
         "disks" | "mounts" => ["rsinit disks plan", "rsinit disks status", "rsinit report"],
         _ => ["rsinit report", "rsinit plan", "rsinit check"],
     }
@@ -110,6 +112,8 @@ mod tests {
     fn a_shell_is_given_three_commands_that_fit_the_stage() {
         assert!(commands("disks").contains(&"rsinit disks plan"));
         assert!(commands("image").contains(&"rsinit check"));
+        // Without arguments that make sense there is no server to check.
+        assert!(!commands("arguments").contains(&"rsinit check"));
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub fn table(report: &Report) -> String {
         );
     }
     if let Some(end) = report.end_ms() {
-        let _ = writeln!(text, "{:wide$}  {:>9}", "handed over at", seconds(end));
+        let what = if report.error.is_some() { "given up at" } else { "handed over at" };
+        let _ = writeln!(text, "{what:wide$}  {:>9}", seconds(end));
     }
     for warning in &report.warnings {
         let _ = writeln!(text, "warning: {warning}");
@@ -60,10 +61,12 @@ mod tests {
             note: "1834 MiB".to_owned(),
         });
         report.warnings.push("preboot: exit status 1".to_owned());
-        report.error = Some("image: cut".to_owned());
         let text = table(&report);
         assert!(text.contains("image      2.0 s     14.2 s  ok       1834 MiB"), "{text}");
         assert!(text.contains("handed over at     16.2 s"), "{text}");
+        report.error = Some("image: cut".to_owned());
+        let text = table(&report);
+        assert!(text.contains("given up at     16.2 s"), "{text}");
         assert!(text.ends_with("warning: preboot: exit status 1\nfailed: image: cut\n"), "{text}");
     }
 }

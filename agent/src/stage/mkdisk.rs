@@ -48,6 +48,10 @@ pub fn in_overlay(overlay: &Overlay) -> anyhow::Result<Option<Sources>> {
 /// Makes arrays and file systems ready, or says why not; touches nothing of the root.
 pub fn prepare(ctx: &Context<'_>, plan: &BootPlan, sources: &Sources) -> Option<Prepared> {
     sources.conf.as_ref()?;
+    if let Err(error) = sources.keep(&ctx.layout.etc) {
+        // Only a shell after a failure would miss them.
+        log::line(NAME, format_args!("keeping the settings for a shell: {error:#}"));
+    }
     let prepared = ctx.step(NAME, "preparing local disks", || {
         let mut log = |line: &str| log::line(NAME, line);
         let prepared = disks::prepare(ctx.kernel, ctx.layout, sources, plan.disk, &mut log);

@@ -1,7 +1,11 @@
 //! `mkdisk.conf` and its profile, from wherever they came.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
+
+use anyhow::Context as _;
 
 use crate::config::mkdisk_conf::{self, MkdiskConf};
 use crate::config::profile::{self, Profile};
@@ -11,6 +15,8 @@ use crate::sys::root::resolve;
 const CONF: &str = "etc/mkdisk/mkdisk.conf";
 /// One file a profile.
 const PROFILES: &str = "etc/mkdisk/profiles.d";
+/// The same below `/etc`.
+const IN_ETC: [&str; 2] = ["mkdisk/mkdisk.conf", "mkdisk/profiles.d"];
 
 /// The texts, from an overlay or from the image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +25,30 @@ pub struct Sources {
     pub conf: Option<Vec<u8>>,
     /// Files of `/etc/mkdisk/profiles.d` by name.
     pub profiles: BTreeMap<String, Vec<u8>>,
+}
+
+impl Sources {
+    /// Writes them below `etc`, the initramfs's own: the root is taken away when a boot fails, and
+    /// there `rsinit disks` and `mkdisk` find them in a shell.
+    ///
+    /// # Errors
+    /// Those of writing the files.
+    pub fn keep(&self, etc: &Path) -> anyhow::Result<()> {
+        let [conf, profiles] = IN_ETC.map(|path| etc.join(path));
+        fs::create_dir_all(&profiles).with_context(|| format!("making {}", profiles.display()))?;
+        let write = |path: &Path, text: &[u8]| {
+            fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+        };
+        if let Some(text) = &self.conf {
+            write(&conf, text)?;
+        }
+        // A name in an archive may be a path to anywhere.
+        let is_name = |name: &str| Path::new(name).file_name() == Some(OsStr::new(name));
+        for (name, text) in self.profiles.iter().filter(|(name, _)| is_name(name)) {
+            write(&profiles.join(name), text)?;
+        }
+        Ok(())
+    }
 }
 
 /// What both files say.
@@ -79,6 +109,18 @@ mod tests {
         let profiles = BTreeMap::from([("compute-node".to_owned(), profile.as_bytes().to_vec())]);
         let sources = Sources { conf: Some(conf.as_bytes().to_vec()), profiles };
         read_settings(&sources).err().map(|failure| failure.text).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again_but_for_a_name_that_leads_elsewhere() {
+        let temp = tempfile::tempdir().unwrap();
+        let named = |names: &[&str]| Sources {
+            conf: Some(b"MKDISK_PROFILE=a".to_vec()),
+            profiles: names.iter().map(|name| ((*name).to_owned(), b"#".to_vec())).collect(),
+        };
+        named(&["a", "../../passwd", "..", "b/c", "d/"]).keep(&temp.path().join("etc")).unwrap();
+        assert_eq!(read_sources(temp.path()), named(&["a"]));
+        assert!(!temp.path().join("etc/passwd").exists());
     }
 
     #[test]
