@@ -73,6 +73,11 @@ impl Console {
         (state.bytes.len(), state.closed)
     }
 
+    /// How many bytes there are so far.
+    pub fn length(&self) -> usize {
+        self.lock().bytes.len()
+    }
+
     /// Everything so far, without colours and carriage returns.
     pub fn text(&self) -> String {
         plain(&String::from_utf8_lossy(&self.lock().bytes))

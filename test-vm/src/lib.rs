@@ -28,7 +28,7 @@ pub mod qemu;
 pub mod records;
 pub mod runner;
 pub mod server;
-
+pub mod shell;
 pub mod slurm;
 pub mod space;
 pub mod times;

@@ -5,6 +5,7 @@ mod arguments;
 mod client;
 mod diskless;
 mod disks;
+mod emergency;
 mod emptied;
 mod failures;
 mod frozen;
@@ -132,6 +133,7 @@ pub const CASES: &[Case] = &[
     secrets::VERSIONS,
     server::CUT,
     images::NO_INIT,
+    emergency::CASE,
     failures::CASE,
     arguments::NO_URI,
     arguments::UNKNOWN,
