@@ -283,6 +283,18 @@ fn a_full_root_names_the_file_and_the_sizes() {
 }
 
 #[test]
+fn a_root_that_small_files_fill_names_the_first_that_has_no_room() {
+    need_root();
+    let small = Small::mount("size=1m");
+    let files: Vec<_> =
+        (0..999).map(|number| file(&format!("f{number}"), &vec![7; 40_000])).collect();
+    let error = refusal(small.0.path(), &whole(&files));
+    let beginning = "unpacking f25: the root is full: ";
+    assert!(error.starts_with(beginning), "{error}");
+    assert!(error.contains(" of the file's 40000 bytes written, 1 MiB in all"), "{error}");
+}
+
+#[test]
 fn a_root_out_of_inodes_is_an_error_too() {
     need_root();
     let small = Small::mount("nr_inodes=5");
