@@ -135,7 +135,7 @@ fn passes(bench: &Bench, facts: &mut Facts) -> Result<()> {
         Some(&serde_json::json!(["munge.key", PLANTED, "secrets.yml"])),
     );
     let mount = saw.get("mount").and_then(Value::as_str).unwrap_or("");
-    let options = ["ro,nosuid,nodev,noexec", " - nfs4 ", "vers=4.2", "soft", "sec=sys"];
+    let options = ["ro,nosuid,nodev,noexec", " - nfs4 ", "vers=4.1", "soft", "sec=sys"];
     facts.contains("they are mounted as they should be", mount, &options);
     facts.equal("it cannot write to them", saw.get("writable"), Some(&Value::Bool(false)));
     for (what, name) in [

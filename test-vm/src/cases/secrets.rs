@@ -232,7 +232,7 @@ fn version_3(bench: &Bench, facts: &mut Facts) -> Result<()> {
 
 fn over_ipv6(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let source = format!("nfs://[{SERVER6}]/warewulf/secrets");
-    let options = [" - nfs4 ", "vers=4.2", "proto=tcp6", "addr=fd77::1"];
+    let options = [" - nfs4 ", "vers=4.1", "proto=tcp6", "addr=fd77::1"];
     mounts(bench, &source, &options, facts).map(drop)
 }
 
