@@ -1,12 +1,14 @@
 //! What every boot needs, made before the namespaces are entered: here the network is real.
 
+use std::collections::BTreeSet;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::debian::{Debian, Release};
 use crate::initramfs::{self, Flavour};
-use crate::kernel::{self, Kernel};
 use crate::qemu::Accelerator;
 use crate::workshop::Workshop;
 use crate::{image, tool};
@@ -14,18 +16,14 @@ use crate::{image, tool};
 /// Paths of everything that a node boots from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Artifacts {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// The root of the real node, unpacked.
-    pub root: PathBuf,
-    /// The initramfs with systemd.
-    pub systemd: PathBuf,
-    /// The initramfs without.
+    /// What most nodes run.
+    pub bookworm: Bootable,
+    /// Of the other releases, those that this run's cases want.
+    others: Vec<Bootable>,
+    /// The initramfs without systemd.
     pub plain: PathBuf,
-    /// Both, compressed: for the wire.
-    pub on_the_wire: [PathBuf; 2],
-    /// The real node's image; only the `.gz` beside it exists.
-    pub full: PathBuf,
+    /// Bookworm's with systemd, and the one without, compressed: for the wire.
+    on_the_wire: [PathBuf; 2],
     /// The tiny image, and its `.gz`.
     pub tiny: PathBuf,
     /// The image with tools, and its `.gz`.
@@ -36,43 +34,84 @@ pub struct Artifacts {
     pub accelerator: Accelerator,
 }
 
+/// What a real node of one release boots from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bootable {
+    /// The release: its kernel, and its root, unpacked.
+    pub debian: Debian,
+    /// The initramfs with systemd.
+    pub initramfs: PathBuf,
+    /// The real node's image; only the `.gz` beside it exists.
+    pub image: PathBuf,
+}
+
+impl Bootable {
+    fn prepare(workshop: &Workshop, release: Release) -> Result<Self> {
+        let debian = Debian::prepare(workshop, release)?;
+        let initramfs = initramfs::prepare(workshop, &debian, Flavour::Systemd)?;
+        let image = image::full::prepare(workshop, &debian)?;
+        Ok(Self { debian, initramfs, image })
+    }
+
+    /// Bookworm, and beside it those of `releases`: each waits for the network most of the time.
+    fn prepare_all(workshop: &Workshop, releases: &BTreeSet<Release>) -> Result<(Self, Vec<Self>)> {
+        std::thread::scope(|scope| {
+            let start = |release| scope.spawn(move || Self::prepare(workshop, release));
+            let others = releases.iter().filter(|release| **release != Release::Bookworm);
+            let others: Vec<_> = others.copied().map(start).collect();
+            let bookworm = Self::prepare(workshop, Release::Bookworm)?;
+            let done = others.into_iter().map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            Ok((bookworm, done.collect::<Result<_>>()?))
+        })
+    }
+}
+
 impl Artifacts {
-    /// Makes what is not in the cache.
+    /// Makes what is not in the cache, of bookworm and of `releases`.
     ///
     /// # Errors
     /// A tool is missing or fails; the error names it.
-    pub fn prepare(workshop: &Workshop) -> Result<Self> {
+    pub fn prepare(workshop: &Workshop, releases: &BTreeSet<Release>) -> Result<Self> {
         tool::require_all()?;
-        let kernel = kernel::prepare(workshop)?;
-        let root = image::full::prepare_root(workshop)?;
-        let systemd = initramfs::prepare(workshop, &root, &kernel, Flavour::Systemd)?;
-        let plain = initramfs::prepare(workshop, &root, &kernel, Flavour::Plain)?;
+        let (bookworm, others) = Bootable::prepare_all(workshop, releases)?;
+        let debian = &bookworm.debian;
+        let plain = initramfs::prepare(workshop, debian, Flavour::Plain)?;
         Ok(Self {
             on_the_wire: [
-                initramfs::compress(workshop, &systemd, Flavour::Systemd)?,
+                initramfs::compress(workshop, &bookworm.initramfs, Flavour::Systemd)?,
                 initramfs::compress(workshop, &plain, Flavour::Plain)?,
             ],
-            systemd,
             plain,
-            full: image::full::prepare(workshop, &root, &kernel)?,
             tiny: image::tiny::prepare(workshop)?,
-            tools: image::tools::prepare(workshop, &root, &kernel)?,
+            tools: image::tools::prepare(workshop, debian)?,
             witness: workshop.binary("witness")?,
-            accelerator: Accelerator::probe(workshop, &kernel)?,
-            kernel,
-            root,
+            accelerator: Accelerator::probe(workshop, &debian.kernel)?,
+            bookworm,
+            others,
         })
     }
 
-    /// The initramfs of a flavour.
+    /// What a real node of `release` boots from.
+    ///
+    /// # Errors
+    /// It was not prepared: no case of this run has said that it wants it.
+    pub fn of(&self, release: Release) -> Result<&Bootable> {
+        let mut all = iter::once(&self.bookworm).chain(&self.others);
+        let found = all.find(|bootable| bootable.debian.release == release);
+        found.with_context(|| format!("{} was not prepared", release.suite()))
+    }
+
+    /// Bookworm's initramfs of a flavour.
     pub fn initramfs(&self, flavour: Flavour) -> &Path {
         match flavour {
-            Flavour::Systemd => &self.systemd,
+            Flavour::Systemd => &self.bookworm.initramfs,
             Flavour::Plain => &self.plain,
         }
     }
 
-    /// The initramfs of a flavour as a server has it, compressed.
+    /// Bookworm's initramfs of a flavour as a server has it, compressed.
     pub fn initramfs_on_the_wire(&self, flavour: Flavour) -> &Path {
         let [systemd, plain] = &self.on_the_wire;
         match flavour {

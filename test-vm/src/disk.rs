@@ -6,11 +6,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::SeekFrom;
 use sha2::{Digest as _, Sha256};
 
+use crate::debian::Debian;
+use crate::space::inside_root;
 use crate::tool::{command, output, run};
 
 pub use array::Member;
@@ -168,11 +171,13 @@ fn read_at(file: &File, block: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Checks the ext4 that lies on an array, given all its members in the order of their roles.
+/// Checks the ext4 that lies on an array, given all its members in the order of their roles, by
+/// the e2fsck of `debian`.
 ///
 /// # Errors
 /// A member has no superblock, or `e2fsck -fn` finds anything; the error carries what it said.
-pub fn check_ext4(members: &[&Disk], scratch: &Path) -> Result<()> {
+pub fn check_ext4(members: &[&Disk], scratch: &Path, debian: &Debian) -> Result<()> {
+    let e2fsck = |argv: &[&str]| inside_root(&debian.root, argv);
     let mut parts = Vec::new();
     for disk in members {
         let member = disk.member()?;
@@ -180,21 +185,29 @@ pub fn check_ext4(members: &[&Disk], scratch: &Path) -> Result<()> {
     }
     let (first, member) = parts.first().context("checking an array without members")?;
     if member.level == 1 || parts.len() == 1 {
-        return check_at(&first.path, member.data_offset);
+        return check_at(&first.path, member.data_offset, e2fsck);
     }
     let image = scratch.join("assembled.raw");
     array::assemble_raid0(&parts, &image)?;
-    let checked = check_at(&image, 0);
+    let checked = check_at(&image, 0, e2fsck);
     fs::remove_file(&image).context("removing the copy of an array")?;
     checked
 }
 
-fn check_at(path: &Path, offset: u64) -> Result<()> {
-    let what = format!("{}?offset={offset}", path.display());
-    let found = output(command("e2fsck").args(["-f", "-n", &what]))?;
+/// Checks the ext4 that begins at `offset` of `path`; `start` makes a command of e2fsck's words.
+/// The file goes along as its standard input, as it has no name in another root.
+fn check_at(
+    path: &Path,
+    offset: u64,
+    start: impl FnOnce(&[&str]) -> Result<Command>,
+) -> Result<()> {
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let mut e2fsck = start(&["e2fsck", "-f", "-n", &format!("/dev/stdin?offset={offset}")])?;
+    let found = output(e2fsck.stdin(file))?;
     ensure!(
         found.status.success(),
-        "e2fsck -fn {what}: {}: {}",
+        "e2fsck -fn {} at {offset}: {}: {}",
+        path.display(),
         found.status,
         String::from_utf8_lossy(&found.stdout)
     );
@@ -229,6 +242,12 @@ mod tests {
         disk.make_foreign().unwrap();
         assert!(!disk.is_blank().unwrap());
         assert_eq!(disk.member().unwrap(), None);
-        check_at(&disk.path, 0).unwrap();
+        let e2fsck = |argv: &[&str]| {
+            let mut e2fsck = command(argv[0]);
+            e2fsck.args(&argv[1..]);
+            Ok(e2fsck)
+        };
+        check_at(&disk.path, 0, e2fsck).unwrap();
+        assert!(check_at(&disk.path, 4096, e2fsck).is_err());
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::debian::Debian;
 use crate::image::{link_tree, write_file};
-use crate::kernel::Kernel;
 use crate::server::{Owners, write_archive};
 use crate::space::inside_root;
 use crate::tool::{command, run};
@@ -23,7 +23,7 @@ const OUTPUT: &str = "boot/initramfs.img";
 /// What runs in the initramfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flavour {
-    /// systemd and systemd-networkd: what dracut takes by itself on this root.
+    /// systemd, and what dracut takes by itself for the network on this root.
     Systemd,
     /// dracut's own init, with network-legacy.
     Plain,
@@ -57,25 +57,20 @@ impl Flavour {
 ///
 /// # Errors
 /// The agent is not built, or dracut fails.
-pub fn prepare(
-    workshop: &Workshop,
-    root: &Path,
-    kernel: &Kernel,
-    flavour: Flavour,
-) -> Result<PathBuf> {
+pub fn prepare(workshop: &Workshop, debian: &Debian, flavour: Flavour) -> Result<PathBuf> {
     let agent = workshop.binary("rsinit")?;
     let program = fs::read(&agent).with_context(|| format!("reading {}", agent.display()))?;
     let module = module_files(workshop)?;
     let mut parts: Vec<&[u8]> = module.iter().map(Vec::as_slice).collect();
-    parts.extend([root, &kernel.folder].map(|path| path.as_os_str().as_encoded_bytes()));
+    parts.extend(debian.names());
     parts.extend(flavour.arguments().iter().map(|word| word.as_bytes()));
     let base_key = key(parts);
-    let family = format!("initramfs_{}", flavour.name());
-    let base = cached(&workshop.cache(), &family, &base_key, |file| {
-        build(workshop, root, kernel, flavour, file)
+    let name = format!("{}_{}", debian.release.suite(), flavour.name());
+    let base = cached(&workshop.cache(), &format!("initramfs_{name}"), &base_key, |file| {
+        build(workshop, debian, flavour, file)
     })?;
     let whole_key = key([base_key.as_bytes(), program.as_slice()]);
-    cached(&workshop.cache(), &format!("boot_{}", flavour.name()), &whole_key, |file| {
+    cached(&workshop.cache(), &format!("boot_{name}"), &whole_key, |file| {
         fs::copy(&base, file).context("copying the initramfs")?;
         append_agent(&program, file)
     })
@@ -108,19 +103,13 @@ fn module_files(workshop: &Workshop) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Runs dracut in a copy of the root into which the project has been installed.
-fn build(
-    workshop: &Workshop,
-    root: &Path,
-    kernel: &Kernel,
-    flavour: Flavour,
-    file: &Path,
-) -> Result<()> {
+fn build(workshop: &Workshop, debian: &Debian, flavour: Flavour, file: &Path) -> Result<()> {
     let stage = file.with_extension("stage");
     remove(&stage)?;
-    link_tree(root, &stage)?;
+    link_tree(&debian.root, &stage)?;
     let modules = stage.join("usr/lib/modules");
     fs::create_dir_all(&modules).with_context(|| format!("making {}", modules.display()))?;
-    link_tree(&kernel.modules(), &modules)?;
+    link_tree(&debian.kernel.modules(), &modules)?;
     fs::create_dir_all(stage.join("etc/no-dracut-conf")).context("making an empty folder")?;
     let destination = format!("DESTDIR={}", stage.display());
     run(command("make").args(["-s", "install", &destination]).current_dir(&workshop.project))?;
@@ -129,7 +118,7 @@ fn build(
     let output = format!("/{OUTPUT}");
     argv.extend(["--confdir", "/etc/no-dracut-conf", "--no-compress"]);
     argv.extend(flavour.arguments());
-    argv.extend(["--kver", &kernel.release, &output]);
+    argv.extend(["--kver", &debian.kernel.release, &output]);
     run(&mut inside_root(&stage, &argv)?)?;
     fs::rename(stage.join(OUTPUT), file).context("taking the initramfs")?;
     remove(&stage)

@@ -1,10 +1,13 @@
 //! Debian's kernel, from its package: unpacked into the cache, never installed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::debian::Release;
+use crate::image::link_tree;
 use crate::tool::{command, run};
 use crate::workshop::{Workshop, cached, key, remove};
 
@@ -30,13 +33,46 @@ impl Kernel {
     pub fn modules(&self) -> PathBuf {
         self.folder.join("lib/modules").join(&self.release)
     }
+
+    /// Copies these of its modules, files or folders of them, into `root`, and what finds them
+    /// there. Those that this kernel has under another name, or built in, are left out.
+    ///
+    /// # Errors
+    /// It has none of them, or they cannot be copied.
+    pub fn copy_modules(&self, names: &[&str], root: &Path) -> Result<()> {
+        let to = root.join("lib/modules").join(&self.release);
+        let mut copied = 0;
+        for name in names {
+            let endings = ["", ".ko", ".ko.xz"].map(|ending| format!("kernel/{name}{ending}"));
+            let found = endings.iter().find(|path| self.modules().join(path).exists());
+            let Some(path) = found else { continue };
+            let parent = to.join(path);
+            let parent = parent.parent().context("naming a module")?;
+            fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+            link_tree(&self.modules().join(path), &to.join(path))?;
+            copied += 1;
+        }
+        ensure!(copied > 0, "{} has no modules", self.release);
+        for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
+            link_tree(&self.modules().join(name), &to.join(name))?;
+        }
+        run(command("depmod").arg("-b").arg(root).arg(&self.release)).map(drop)
+    }
 }
 
-/// Downloads and unpacks the newest kernel of the release, unless the cache has it.
+/// Downloads and unpacks the newest kernel of `release`, unless the cache has it.
 ///
 /// # Errors
 /// apt knows no kernel (its lists are missing), or the package cannot be fetched or unpacked.
-pub fn prepare(workshop: &Workshop) -> Result<Kernel> {
+pub fn prepare(workshop: &Workshop, release: Release) -> Result<Kernel> {
+    match release {
+        Release::Bookworm => prepare_by_apt(workshop),
+        other => prepare_by_mmdebstrap(workshop, other),
+    }
+}
+
+/// By the apt of the machine, which runs the same release.
+fn prepare_by_apt(workshop: &Workshop) -> Result<Kernel> {
     let depends = run(command("apt-cache").args(["depends", NEWEST]))?;
     let package = newest(&depends)
         .with_context(|| format!("apt knows no dependency of {NEWEST}: run apt-get update"))?;
@@ -60,6 +96,37 @@ fn unpack(package: &str, release: &str, folder: &Path) -> Result<()> {
     remove(&folder.join("usr"))?;
     run(command("depmod").arg("-b").arg(folder).arg(release))?;
     Ok(())
+}
+
+/// By mmdebstrap, as the machine's apt knows nothing of `release`.
+fn prepare_by_mmdebstrap(workshop: &Workshop, release: Release) -> Result<Kernel> {
+    let family = format!("kernel_{}", release.suite());
+    let key = key([include_bytes!("kernel.rs").as_slice()]);
+    let folder = cached(&workshop.cache(), &family, &key, |folder| extract(release, folder))?;
+    Ok(Kernel { release: installed(&folder)?, folder })
+}
+
+/// Extracts the kernel with all that it depends on, and keeps the kernel alone.
+fn extract(release: Release, folder: &Path) -> Result<()> {
+    let all = folder.join("all");
+    fs::create_dir_all(folder.join("lib"))?;
+    release.unpack(&["--variant=extract", &format!("--include={NEWEST}")], &all)?;
+    for (from, to) in [("boot", "boot"), ("usr/lib/modules", "lib/modules")] {
+        fs::rename(all.join(from), folder.join(to)).with_context(|| format!("taking /{from}"))?;
+    }
+    remove(&all)?;
+    run(command("depmod").arg("-b").arg(folder).arg(installed(folder)?)).map(drop)
+}
+
+/// The kernel that lies in `folder`, as `uname -r` says it.
+fn installed(folder: &Path) -> Result<String> {
+    let modules = folder.join("lib/modules");
+    let mut names = fs::read_dir(&modules)
+        .with_context(|| format!("reading {}", modules.display()))?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<Vec<_>>>()?;
+    let name = names.pop().filter(|_| names.is_empty());
+    name.with_context(|| format!("{} is not of one kernel", modules.display()))
 }
 
 /// The kernel package in the answer of `apt-cache depends linux-image-amd64`.

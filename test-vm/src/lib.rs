@@ -12,6 +12,7 @@ pub mod cases;
 pub mod chain;
 pub mod cluster;
 pub mod console;
+pub mod debian;
 pub mod demo;
 pub mod disk;
 pub mod facts;

@@ -1,11 +1,13 @@
 //! `test-vm demo`: one real node, watched. `test-vm test [--all | CASE…]`: the boot tests. `test-vm list`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use test_vm::artifacts::Artifacts;
 use test_vm::cases::{CASES, LONG};
+use test_vm::debian::Release;
 use test_vm::workshop::Workshop;
 use test_vm::{demo, runner, space};
 
@@ -45,12 +47,12 @@ fn run(words: &[String]) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        "prepare" => Artifacts::prepare(&Workshop::open()?).map(|_| ExitCode::SUCCESS),
-        "demo" if rest.iter().all(|word| word == "--keep") => outside(words),
-        "test" => {
-            runner::choose(rest)?;
-            outside(words)
+        "prepare" => {
+            let releases = runner::releases(&runner::choose(&[])?);
+            Artifacts::prepare(&Workshop::open()?, &releases).map(|_| ExitCode::SUCCESS)
         }
+        "demo" if rest.iter().all(|word| word == "--keep") => outside(words, &BTreeSet::new()),
+        "test" => outside(words, &runner::releases(&runner::choose(rest)?)),
         // The two that this program calls itself by: see `space`.
         "inside" => inside(rest),
         "in-root" => {
@@ -65,12 +67,12 @@ fn run(words: &[String]) -> Result<ExitCode> {
     }
 }
 
-/// Makes what is missing, then goes inside.
-fn outside(words: &[String]) -> Result<ExitCode> {
+/// Makes what is missing, of these releases too, then goes inside.
+fn outside(words: &[String], releases: &BTreeSet<Release>) -> Result<ExitCode> {
     let workshop = Workshop::open()?;
     let _occupied = workshop.occupy()?;
-    workshop.require_room()?;
-    let artifacts = Artifacts::prepare(&workshop)?;
+    workshop.require_room(releases)?;
+    let artifacts = Artifacts::prepare(&workshop, releases)?;
     let scratch = workshop.scratch()?;
     artifacts.save(scratch.path())?;
     let folder = scratch.path().to_str().context("naming the scratch folder")?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cluster::Cluster;
+use crate::debian::{Debian, Release};
 use crate::disk::Disk;
 use crate::initramfs::Flavour;
 use crate::listener::Wire;
@@ -31,6 +32,8 @@ pub struct Node<'a> {
     pub number: Number,
     place: usize,
     folder: PathBuf,
+    /// Its kernel, and what its images were made of.
+    pub debian: &'a Debian,
     /// What runs in its initramfs.
     pub flavour: Flavour,
     /// An initramfs of its own, instead of the flavour's.
@@ -100,6 +103,7 @@ impl<'a> Node<'a> {
             cluster,
             number,
             place,
+            debian: &cluster.artifacts.bookworm.debian,
             flavour: Flavour::Plain,
             initramfs: None,
             image: cluster.artifacts.tiny.clone(),
@@ -131,14 +135,19 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
-    /// A node with the real image and the systemd initramfs.
+    /// A node with the real image of `release`, and its initramfs with systemd.
     ///
     /// # Errors
-    /// Its folders cannot be made.
-    pub fn full(stand: Stand<'a>) -> Result<Self> {
+    /// Its folders cannot be made, or the release was not prepared.
+    pub fn full(stand: Stand<'a>, release: Release) -> Result<Self> {
+        let bootable = stand.cluster.artifacts.of(release)?;
         let mut node = Self::tiny(stand)?;
+        node.debian = &bootable.debian;
         node.flavour = Flavour::Systemd;
-        node.image = stand.cluster.artifacts.full.clone();
+        if release != Release::Bookworm {
+            node.initramfs = Some(bootable.initramfs.clone());
+        }
+        node.image = bootable.image.clone();
         node.memory_mib = 3072;
         node.cpus = 2;
         node.limit = Duration::from_secs(900);
@@ -262,11 +271,6 @@ impl<'a> Node<'a> {
         let conf = format!("WIPE_ON_BOOT={wipe}\nMKDISK_PROFILE=test\n{more}");
         self.system.file("etc/mkdisk/mkdisk.conf", conf)?;
         self.system.file("etc/mkdisk/profiles.d/test", profile)
-    }
-
-    /// The root that the real image was packed from.
-    pub fn image_root(&self) -> &Path {
-        &self.cluster.artifacts.root
     }
 
     /// The agent's binary, as it is in the initramfs.

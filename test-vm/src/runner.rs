@@ -1,5 +1,6 @@
 //! Runs the cases: full ones alone, tiny ones two at a time; one line each.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -11,6 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cases::{Bench, CASES, Case, LONG, Size};
 use crate::cluster::Cluster;
+use crate::debian::Release;
 use crate::facts::Facts;
 use crate::network::PLACES;
 use crate::workshop::{Workshop, remove};
@@ -30,6 +32,15 @@ pub fn choose(names: &[String]) -> Result<Vec<Case>> {
     }
 }
 
+/// What the nodes of `cases` run.
+pub fn releases(cases: &[Case]) -> BTreeSet<Release> {
+    let release = |case: &Case| match case.size {
+        Size::Tiny => None,
+        Size::Full(release) => Some(release),
+    };
+    cases.iter().filter_map(release).collect()
+}
+
 fn find(name: &str) -> Result<Case> {
     let found = CASES.iter().chain(LONG).find(|case| case.name == name);
     found.copied().with_context(|| format!("there is no case {name}; test-vm list names them"))
@@ -43,7 +54,7 @@ pub fn run(workshop: &Workshop, scratch: &Path, cases: &[Case]) -> Result<bool> 
     let cluster = Cluster::start(scratch)?;
     let started = Instant::now();
     let (full, tiny): (Vec<Case>, Vec<Case>) =
-        cases.iter().partition(|case| case.size == Size::Full);
+        cases.iter().partition(|case| matches!(case.size, Size::Full(_)));
     let tally = Tally { workshop, cluster: &cluster, failed: Mutex::default() };
     tally.side_by_side(&full, 1);
     tally.side_by_side(&tiny, PLACES);

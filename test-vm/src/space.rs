@@ -82,7 +82,7 @@ pub fn become_in_root(root: &Path, argv: &[String]) -> Result<ExitCode> {
     mount("tmpfs", "tmp", none)?;
     mount("tmpfs", "run", none)?;
     rustix::mount::mount_bind("/dev", root.join("dev")).context("binding /dev")?;
-    let cause = tool::command("chroot").arg(root).args(argv).exec();
+    let cause = tool::command("chroot").arg(root).args(argv).stdin(Stdio::inherit()).exec();
     Err(cause).context("starting chroot")
 }
 

@@ -1,5 +1,6 @@
 //! Where the tests keep things: cached artifacts, scratch files, what is left of a failed case.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -8,11 +9,16 @@ use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use crate::debian::Release;
+
 /// What the name of an artifact ends with while it is being made.
 const UNFINISHED: &str = "-unfinished";
 
 /// What a cold run writes, with something to spare: 2 GiB of cache, 1 GiB of scratch, in bytes.
 const ROOM: u64 = 6 << 30;
+
+/// What another release adds to that.
+const ROOM_OF_RELEASE: u64 = 1 << 30;
 
 /// The folders of the tests, below cargo's target folder.
 #[derive(Debug, Clone)]
@@ -81,15 +87,18 @@ impl Workshop {
         Ok(file)
     }
 
-    /// Checks that a run has room: caches, and disks of nodes as far as they are written.
+    /// Checks that a run with `releases` has room: caches, and disks of nodes as far as they are
+    /// written.
     ///
     /// # Errors
-    /// There is less than [`ROOM`].
-    pub fn require_room(&self) -> Result<()> {
+    /// There is less than [`ROOM`], and [`ROOM_OF_RELEASE`] for each beside bookworm.
+    pub fn require_room(&self, releases: &BTreeSet<Release>) -> Result<()> {
+        let others = releases.iter().filter(|release| **release != Release::Bookworm);
+        let room = ROOM + others.map(|_| ROOM_OF_RELEASE).sum::<u64>();
         let disk = rustix::fs::statvfs(&self.base).context("asking for free space")?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let (base, free_gib, room_gib) = (self.base.display(), free >> 30, ROOM >> 30);
-        anyhow::ensure!(free >= ROOM, "{base}: {free_gib} GiB free, {room_gib} GiB wanted");
+        let (base, free_gib, room_gib) = (self.base.display(), free >> 30, room >> 30);
+        anyhow::ensure!(free >= room, "{base}: {free_gib} GiB free, {room_gib} GiB wanted");
         Ok(())
     }
 

@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result};
 use super::hooks::told;
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
+use crate::debian::Release;
 use crate::facts::Facts;
 
 /// The case.
 pub const CASE: Case = Case {
     name: "ansible-fails",
     about: "real playbooks that fail, hang past their limit, and leave a daemon with the secrets open",
-    size: Size::Full,
+    size: Size::Full(Release::Bookworm),
     run,
 };
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
+use crate::debian::Release;
 use crate::facts::Facts;
 use crate::node::gave_up;
 use crate::server::Owner;
@@ -21,7 +22,7 @@ use crate::witness::{Answer, watching};
 pub const CASE: Case = Case {
     name: "client",
     about: "hosts and keys change on the server and arrive on the running node; no reader misses them, and a server that is away is waited for",
-    size: Size::Full,
+    size: Size::Full(Release::Bookworm),
     run,
 };
 

@@ -10,9 +10,11 @@ mod emptied;
 mod failures;
 mod frozen;
 mod full_node;
+mod furnished;
 mod hooks;
 mod images;
 mod pxe;
+mod releases;
 mod secrets;
 mod server;
 mod slurm;
@@ -26,20 +28,21 @@ use anyhow::Result;
 
 use crate::boot::Boot;
 use crate::cluster::Cluster;
+use crate::debian::Release;
 use crate::facts::Facts;
 use crate::listener::Heard;
 use crate::node::{Node, Stand};
 use crate::qemu::Ending;
 
-pub use full_node::furnish;
+pub use furnished::furnish;
 
 /// How much of the machine a case wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
     /// One processor, 1 GiB: another tiny case may run beside it.
     Tiny,
-    /// A real node; it runs alone.
-    Full,
+    /// A real node of this release; it runs alone.
+    Full(Release),
 }
 
 /// One case.
@@ -79,12 +82,12 @@ impl<'a> Bench<'a> {
         Node::tiny(self.stand())
     }
 
-    /// A real node.
+    /// A real node, of bookworm.
     ///
     /// # Errors
     /// Its folders cannot be made.
     pub fn full(&self) -> Result<Node<'a>> {
-        Node::full(self.stand())
+        Node::full(self.stand(), Release::Bookworm)
     }
 }
 
@@ -92,6 +95,8 @@ impl<'a> Bench<'a> {
 pub const CASES: &[Case] = &[
     full_node::CASE,
     slurm::CASE,
+    releases::BULLSEYE,
+    releases::TRIXIE,
     storm::CASE,
     client::CASE,
     images::HOSTILE,

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
 use crate::chain::WHOLE;
+use crate::debian::Release;
 use crate::facts::Facts;
 use crate::node::{Node, Power, Stand, gave_up};
 use crate::qemu::{Ending, Firmware};
@@ -21,7 +22,7 @@ use crate::witness::{Then, find};
 pub const CASE: Case = Case {
     name: "slurm",
     about: "two nodes from their records, by PXE: other tags, other disks; ssh between them; srun -N2 hostname",
-    size: Size::Full,
+    size: Size::Full(Release::Bookworm),
     run,
 };
 
@@ -85,7 +86,7 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let mut left = bench.full()?;
     // A full case has the machine to itself: the other place is free.
     let stand = Stand { cluster: bench.cluster, place: bench.place + 1, folder: bench.folder };
-    let mut right = Node::full(stand)?;
+    let mut right = Node::full(stand, Release::Bookworm)?;
     let settings = slurm::settings(&[left.number, right.number], HEALTH_PATH)?;
     let records = records(&left, &right);
     let keys = Keys::make(bench.folder.join("keys"))?;

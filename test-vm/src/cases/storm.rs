@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use sha2::{Digest as _, Sha256};
 
 use super::{Bench, Case, Size};
+use crate::debian::Release;
 use crate::facts::Facts;
 use crate::image::pack;
 use crate::server::{Node, Served, Server, Site};
@@ -21,7 +22,7 @@ use crate::tool::{Service, command, output, wait_until_open};
 pub const CASE: Case = Case {
     name: "storm",
     about: "200 clients at once, 5 % of connections reset, the server restarted: all get the image, hardly a byte twice",
-    size: Size::Full,
+    size: Size::Full(Release::Bookworm),
     run,
 };
 

@@ -89,7 +89,10 @@ fn floor(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let disks: Vec<_> = node.disks.iter().collect();
     for (what, members) in [("mirror", disks.get(..1)), ("stripes", disks.get(2..))] {
         let members = members.unwrap_or_default();
-        facts.succeeds(&format!("the {what} are clean"), check_ext4(members, node.folder()));
+        facts.succeeds(
+            &format!("the {what} are clean"),
+            check_ext4(members, node.folder(), node.debian),
+        );
     }
     facts.holds("nothing is missed", !boot.console.contains("Function not implemented"), "ENOSYS");
     Ok(())

@@ -1,7 +1,4 @@
-//! A real node: Debian with systemd, ssh, munge and Ansible, made by mmdebstrap.
-//!
-//! The same root, with the dracut packages in it, is where the initramfs is
-//! built: as a site builds it, inside its image.
+//! The image of a real node, as a site's image build leaves it: bookworm's with Ansible.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,46 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{compress, link_tree, pack, write_file, write_link};
-use crate::kernel::Kernel;
+use crate::debian::Debian;
 use crate::space::inside_root;
-use crate::tool::{command, run};
+use crate::tool::run;
 use crate::workshop::{Workshop, cached, key, remove};
-
-/// The release that the node runs.
-const SUITE: &str = "bookworm";
-
-/// What it is made of. mdadm and e2fsprogs are witnesses: they read what the agent wrote.
-const PACKAGES: [&str; 20] = [
-    "ansible-core",
-    "chrony",
-    "dbus",
-    "dracut-core",
-    "dracut-network",
-    "e2fsprogs",
-    "iproute2",
-    "iputils-arping",
-    "isc-dhcp-client",
-    "kmod",
-    "mdadm",
-    "munge",
-    "openssh-server",
-    "procps",
-    "rpcbind",
-    "slurm-client",
-    "slurmd",
-    "systemd",
-    "systemd-sysv",
-    "udev",
-];
-
-/// Never unpacked: nothing reads them on a node.
-const UNWANTED: [&str; 5] = [
-    "/usr/share/doc/*",
-    "/usr/share/info/*",
-    "/usr/share/locale/*",
-    "/usr/share/man/*",
-    "/usr/share/lintian/*",
-];
 
 /// Not packed into the image.
 const LEFT_OUT: [&str; 6] = [
@@ -67,17 +28,17 @@ const MODULES: [&str; 19] = [
     "drivers/block",
     "drivers/char",
     "drivers/md",
-    "drivers/net/net_failover.ko",
-    "drivers/net/virtio_net.ko",
+    "drivers/net/net_failover",
+    "drivers/net/virtio_net",
     "drivers/nvme",
     "drivers/virtio",
     "fs/autofs",
-    "fs/binfmt_misc.ko",
+    "fs/binfmt_misc",
     "fs/configfs",
     "fs/ext4",
     "fs/fuse",
     "fs/jbd2",
-    "fs/mbcache.ko",
+    "fs/mbcache",
     "fs/nls",
     "lib",
     "net/core",
@@ -93,45 +54,29 @@ const MASKED: [&str; 6] = [
     "mdmonitor.service",
 ];
 
-/// The password of root on a test node: for `make demo`, in a network that leads nowhere.
-pub const ROOT_PASSWORD: &str = "rsinit";
-
-/// Makes the unpacked root (no kernel modules in it yet).
-///
-/// # Errors
-/// mmdebstrap fails: not root, or the mirror cannot be reached.
-pub fn prepare_root(workshop: &Workshop) -> Result<PathBuf> {
-    let parts = [PACKAGES.join(","), UNWANTED.join(","), SUITE.to_owned()];
-    let key = key(parts.iter().map(String::as_bytes));
-    cached(&workshop.cache(), "root", &key, |folder| {
-        let mut tool = command("mmdebstrap");
-        tool.args(["--variant=minbase", "--format=directory", "--mode=root", "--quiet"]);
-        tool.arg("--aptopt=Acquire::Languages \"none\"");
-        tool.args(UNWANTED.map(|path| format!("--dpkgopt=path-exclude={path}")));
-        tool.arg(format!("--include={}", PACKAGES.join(",")));
-        tool.arg(format!("--customize-hook=echo root:{ROOT_PASSWORD} | chroot \"$1\" chpasswd"));
-        run(tool.arg(SUITE).arg(folder)).map(drop)
-    })
-}
-
 /// Makes the image; returns the path of the raw archive, of which only the `.gz` beside it exists.
 ///
 /// # Errors
 /// The witness is not built, or the image cannot be written.
-pub fn prepare(workshop: &Workshop, root: &Path, kernel: &Kernel) -> Result<PathBuf> {
+pub fn prepare(workshop: &Workshop, debian: &Debian) -> Result<PathBuf> {
     let witness = workshop.binary("witness")?;
     let program = fs::read(&witness).with_context(|| format!("reading {}", witness.display()))?;
-    let names = [root, &kernel.folder].map(|path| path.as_os_str().as_encoded_bytes());
     let mut parts = vec![program.as_slice(), include_bytes!("full.rs")];
-    parts.extend(names);
-    parts.extend(ASSETS.iter().map(|(_, content)| content.as_bytes()));
-    let key = key(parts);
-    let folder = cached(&workshop.cache(), "image_full", &key, |folder| {
+    parts.extend(debian.names());
+    parts.extend([WITNESS_UNIT, HOOK].map(str::as_bytes));
+    parts.extend(ANSIBLE_ASSETS.iter().map(|(_, content)| content.as_bytes()));
+    let family = format!("image_{}", debian.release.suite());
+    let folder = cached(&workshop.cache(), &family, &key(parts), |folder| {
         fs::create_dir_all(folder)?;
         let stage = folder.join("root");
-        link_tree(root, &stage)?;
+        link_tree(&debian.root, &stage)?;
         fill(&stage, &program)?;
-        copy_modules(kernel, &stage)?;
+        if debian.release.has_ansible() {
+            add_ansible(&stage)?;
+        } else {
+            write_file(&stage, HOOK_NAME, HOOK.as_bytes(), 0o755)?;
+        }
+        debian.kernel.copy_modules(&MODULES, &stage)?;
         let archive = folder.join("full.img");
         pack(&stage, &LEFT_OUT, &archive)?;
         compress(&archive)?;
@@ -141,27 +86,29 @@ pub fn prepare(workshop: &Workshop, root: &Path, kernel: &Kernel) -> Result<Path
     Ok(folder.join("full.img"))
 }
 
-/// What a site's image build leaves in the image.
-const ASSETS: [(&str, &str); 5] = [
+/// What starts the witness.
+const WITNESS_UNIT: &str = include_str!("../../assets/node/rsinit-witness.service");
+
+/// What a site's image build leaves in the image, where Ansible configures the node.
+const ANSIBLE_ASSETS: [(&str, &str); 4] = [
     ("container_repo/ansible/site.yml", include_str!("../../assets/node/site.yml")),
     ("container_repo/ansible/ansible.cfg", include_str!("../../assets/node/ansible.cfg")),
     ("opt/ansible/bin/activate", include_str!("../../assets/node/activate")),
-    (
-        "etc/systemd/system/rsinit-witness.service",
-        include_str!("../../assets/node/rsinit-witness.service"),
-    ),
     (".buildinfo", "Image: rsinit-test\nPlaybook: site.yml\n"),
 ];
 
+/// The preboot hook where there is no Ansible.
+const HOOK: &str = include_str!("../../assets/node/preboot.sh");
+
+/// Where it lies, below the root.
+pub const HOOK_NAME: &str = "usr/local/sbin/preboot";
+
 fn fill(root: &Path, witness: &[u8]) -> Result<()> {
-    for (name, content) in ASSETS {
-        write_file(root, name, content.as_bytes(), 0o644)?;
-    }
-    write_link(root, "opt/ansible/bin/ansible-playbook", "/usr/bin/ansible-playbook")?;
-    play_build(root)?;
     write_file(root, "usr/local/sbin/witness", witness, 0o755)?;
+    let unit = "etc/systemd/system/rsinit-witness.service";
+    write_file(root, unit, WITNESS_UNIT.as_bytes(), 0o644)?;
     let wants = "etc/systemd/system/multi-user.target.wants/rsinit-witness.service";
-    write_link(root, wants, "/etc/systemd/system/rsinit-witness.service")?;
+    write_link(root, wants, &format!("/{unit}"))?;
     for unit in MASKED {
         write_link(root, &format!("etc/systemd/system/{unit}"), "/dev/null")?;
     }
@@ -178,6 +125,15 @@ fn fill(root: &Path, witness: &[u8]) -> Result<()> {
     write_file(root, "etc/hostname", b"from-the-image\n", 0o644)
 }
 
+/// Lays the playbook into the image, and lets it make its part.
+fn add_ansible(root: &Path) -> Result<()> {
+    for (name, content) in ANSIBLE_ASSETS {
+        write_file(root, name, content.as_bytes(), 0o644)?;
+    }
+    write_link(root, "opt/ansible/bin/ansible-playbook", "/usr/bin/ansible-playbook")?;
+    play_build(root)
+}
+
 /// Runs the playbook's `build` tasks in the image, in the words of the site's container definition.
 fn play_build(root: &Path) -> Result<()> {
     // Ansible wants UTF-8, and Debian's minimum has this locale alone.
@@ -186,19 +142,4 @@ fn play_build(root: &Path) -> Result<()> {
     let said = run(&mut inside_root(root, &["/bin/bash", "-c", script])?)?;
     ensure!(said.contains("failed=0") && said.contains("changed=4"), "the playbook said: {said}");
     remove(&root.join("root/.ansible"))
-}
-
-/// Copies the modules of [`MODULES`], and what finds them.
-fn copy_modules(kernel: &Kernel, root: &Path) -> Result<()> {
-    let base = format!("usr/lib/modules/{}", kernel.release);
-    for name in MODULES {
-        let to = root.join(&base).join("kernel").join(name);
-        let parent = to.parent().context("naming a module")?;
-        fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-        link_tree(&kernel.modules().join("kernel").join(name), &to)?;
-    }
-    for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
-        link_tree(&kernel.modules().join(name), &root.join(&base).join(name))?;
-    }
-    run(command("depmod").arg("-b").arg(root).arg(&kernel.release)).map(drop)
 }

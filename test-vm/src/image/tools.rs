@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
-use super::{compress, link_tree, pack, tiny, write_file, write_link};
-use crate::kernel::Kernel;
+use super::{compress, pack, tiny, write_file, write_link};
+use crate::debian::Debian;
 use crate::space::inside_root;
-use crate::tool::{command, run};
+use crate::tool::run;
 use crate::workshop::{Workshop, cached, key, remove};
 
 /// Programs of the real root that come along, with their libraries.
@@ -23,7 +23,7 @@ const LIST: &str = "for program in $PROGRAMS; do
     ldd $path | grep -o '/[^ ]*'
 done | sort -u | while read path; do echo $path $(readlink -f $path); done";
 
-/// Kernel modules of the disks, as far as the kernel has them: names change.
+/// Kernel modules of the disks.
 const MODULES: [&str; 10] = [
     "arch/x86/crypto",
     "crypto",
@@ -41,15 +41,14 @@ const MODULES: [&str; 10] = [
 ///
 /// # Errors
 /// Agent or witness are not built, a program is not in the root, or the image cannot be written.
-pub fn prepare(workshop: &Workshop, root: &Path, kernel: &Kernel) -> Result<PathBuf> {
+pub fn prepare(workshop: &Workshop, debian: &Debian) -> Result<PathBuf> {
     let read = |name: &str| {
         let path = workshop.binary(name)?;
         fs::read(&path).with_context(|| format!("reading {}", path.display()))
     };
     let (agent, witness) = (read("rsinit")?, read("witness")?);
-    let names = [root, &kernel.folder].map(|path| path.as_os_str().as_encoded_bytes());
     let mut parts = vec![agent.as_slice(), &witness, include_bytes!("tools.rs")];
-    parts.extend(names);
+    parts.extend(debian.names());
     let folder = cached(&workshop.cache(), "image_tools", &key(parts), |folder| {
         let stage = folder.join("root");
         tiny::fill(&stage, &witness)?;
@@ -59,8 +58,8 @@ pub fn prepare(workshop: &Workshop, root: &Path, kernel: &Kernel) -> Result<Path
             write_link(&stage, &format!("usr/sbin/{name}"), "/sbin/init")?;
         }
         write_link(&stage, "bin", "usr/bin")?;
-        copy_programs(root, &stage)?;
-        copy_modules(kernel, &stage)?;
+        copy_programs(&debian.root, &stage)?;
+        debian.kernel.copy_modules(&MODULES, &stage)?;
         let archive = folder.join("tools.img");
         pack(&stage, &[], &archive)?;
         compress(&archive)?;
@@ -79,24 +78,4 @@ fn copy_programs(root: &Path, stage: &Path) -> Result<()> {
         write_file(stage, name.trim_start_matches('/'), &content, 0o755)?;
     }
     Ok(())
-}
-
-fn copy_modules(kernel: &Kernel, stage: &Path) -> Result<()> {
-    let base = format!("lib/modules/{}", kernel.release);
-    let mut copied = 0;
-    for name in MODULES {
-        let endings = ["", ".ko", ".ko.xz"].map(|ending| format!("kernel/{name}{ending}"));
-        let found = endings.iter().find(|path| kernel.modules().join(path).exists());
-        let Some(path) = found else { continue };
-        let to = stage.join(&base).join(path);
-        let parent = to.parent().context("naming a module")?;
-        fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-        link_tree(&kernel.modules().join(path), &to)?;
-        copied += 1;
-    }
-    ensure!(copied > 0, "{} has no modules", kernel.release);
-    for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
-        link_tree(&kernel.modules().join(name), &stage.join(&base).join(name))?;
-    }
-    run(command("depmod").arg("-b").arg(stage).arg(&kernel.release)).map(drop)
 }

@@ -50,7 +50,7 @@ impl Node<'_> {
             start: match &self.firmware {
                 Some((firmware, _)) => Start::Network(firmware.clone()),
                 None => Start::Direct {
-                    kernel: self.cluster.artifacts.kernel.image(),
+                    kernel: self.debian.kernel.image(),
                     initramfs: self.initramfs(),
                     cmdline: self.arguments.join(" "),
                 },
@@ -102,7 +102,7 @@ impl Node<'_> {
         };
         let node = server::Node {
             mac: self.number.mac(),
-            kernel: Some(self.cluster.artifacts.kernel.image()),
+            kernel: Some(self.debian.kernel.image()),
             initramfs: Some(self.initramfs_on_the_wire().to_owned()),
             ipxe: self.script(),
             image: self.image.clone(),

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::job::{Job, Message, Sample};
 use super::{programs, table};
 use crate::bench::image::command;
+use crate::debian::Release;
 use crate::disk::Disk;
 use crate::kernel::{self, Kernel};
 use crate::qemu::{Accelerator, Ending, Running};
@@ -58,7 +59,7 @@ pub fn run(settings: &Settings) -> Result<String> {
     ensure!(rsinit.is_file(), "{} is not there: make build", rsinit.display());
     let workshop = Workshop::open()?;
     let _occupied = workshop.occupy()?;
-    let kernel = kernel::prepare(&workshop)?;
+    let kernel = kernel::prepare(&workshop, Release::Bookworm)?;
     let accelerator = Accelerator::probe(&workshop, &kernel)?;
     let scratch = workshop.scratch()?;
     let free = free_bytes(scratch.path())?;

@@ -110,7 +110,7 @@ fn kept(bench: &Bench, facts: &mut Facts) -> Result<()> {
         ("the second mirror is clean", vec![right]),
         ("the stripes over three disks are clean", vec![one, two, three]),
     ] {
-        facts.succeeds(what, check_ext4(&members, node.folder()));
+        facts.succeeds(what, check_ext4(&members, node.folder(), node.debian));
     }
     Ok(())
 }
@@ -154,7 +154,7 @@ fn foreign(bench: &Bench, facts: &mut Facts) -> Result<()> {
         answer.text("/var/log/image.log"),
         "written by the image\n",
     );
-    facts.succeeds("the scratch is clean", check_ext4(&[scratch], node.folder()));
+    facts.succeeds("the scratch is clean", check_ext4(&[scratch], node.folder(), node.debian));
     let said = boot.lines().join("\n");
     facts.contains("the console names the disk and why", &said, &["nvme2n1", "ext4"]);
     let told = answer.report_text();

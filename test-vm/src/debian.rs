@@ -1,0 +1,160 @@
+//! The releases of Debian that nodes run: each with its own kernel, dracut, systemd and mdadm.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{self, Kernel};
+use crate::tool::{command, run};
+use crate::workshop::{Workshop, cached, key};
+
+/// What every release's node is made of. mdadm and e2fsprogs are witnesses: they read what the
+/// agent wrote.
+const PACKAGES: [&str; 13] = [
+    "dbus",
+    "dracut-core",
+    "dracut-network",
+    "e2fsprogs",
+    "iproute2",
+    "kmod",
+    "mdadm",
+    "munge",
+    "openssh-server",
+    "procps",
+    "systemd",
+    "systemd-sysv",
+    "udev",
+];
+
+/// Never unpacked: nothing reads them on a node.
+const UNWANTED: [&str; 5] = [
+    "/usr/share/doc/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/man/*",
+    "/usr/share/lintian/*",
+];
+
+/// The password of root on a test node: for `make demo`, in a network that leads nowhere.
+pub const ROOT_PASSWORD: &str = "rsinit";
+
+/// Makes `/bin` and the like links into `/usr`, as debootstrap does for releases whose packages do
+/// not bring them.
+const MERGE_USR: &str = "cd \"$1\" && for name in bin lib lib64 sbin; do \
+                         mkdir -p usr/$name && ln -s usr/$name $name; done";
+
+/// A release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Release {
+    /// Debian 11: Linux 5.10, dracut 051, systemd 247.
+    Bullseye,
+    /// Debian 12: Linux 6.1, dracut 059, systemd 252. What the tests run on, and nearly all nodes.
+    Bookworm,
+    /// Debian 13: Linux 6.12, dracut 106, systemd 257.
+    Trixie,
+}
+
+impl Release {
+    /// Its name in the archive, and in the names of what is made of it.
+    pub fn suite(self) -> &'static str {
+        match self {
+            Self::Bullseye => "bullseye",
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+
+    /// What its node is made of beside [`PACKAGES`]. Ansible and Slurm are bookworm's alone: they
+    /// are tried once.
+    fn more_packages(self) -> &'static [&'static str] {
+        match self {
+            // Its dracut knows network-legacy alone.
+            Self::Bullseye => &["iputils-arping", "isc-dhcp-client"],
+            Self::Bookworm => &[
+                "ansible-core",
+                "chrony",
+                "iputils-arping",
+                "isc-dhcp-client",
+                "rpcbind",
+                "slurm-client",
+                "slurmd",
+            ],
+            Self::Trixie => &[],
+        }
+    }
+
+    /// What its node is made of, separated by commas.
+    pub fn packages(self) -> String {
+        let mut names = PACKAGES.to_vec();
+        names.extend(self.more_packages());
+        names.join(",")
+    }
+
+    /// Where its packages come from; none where mmdebstrap knows best. Of the others the release
+    /// alone will do: the updates of one in long-term support are not always all there.
+    fn source(self) -> Option<String> {
+        let source = || format!("deb http://deb.debian.org/debian {} main", self.suite());
+        (self != Self::Bookworm).then(source)
+    }
+
+    /// Unpacks packages of it into `folder`, by mmdebstrap with these options.
+    ///
+    /// # Errors
+    /// mmdebstrap fails: not root, or the archive cannot be reached.
+    pub fn unpack(self, options: &[&str], folder: &Path) -> Result<()> {
+        let mut tool = command("mmdebstrap");
+        tool.args(["--format=directory", "--mode=root", "--quiet"]).args(options);
+        if self == Self::Bullseye {
+            tool.args(["--setup-hook", MERGE_USR]);
+        }
+        run(tool.arg(self.suite()).arg(folder).args(self.source())).map(drop)
+    }
+
+    /// Whether its node has Ansible for the preboot hook.
+    pub fn has_ansible(self) -> bool {
+        self == Self::Bookworm
+    }
+}
+
+/// A release, unpacked: what an initramfs and images are made of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Debian {
+    /// Which.
+    pub release: Release,
+    /// Its kernel.
+    pub kernel: Kernel,
+    /// Its root, without kernel modules.
+    pub root: PathBuf,
+}
+
+impl Debian {
+    /// Unpacks `release`, unless the cache has it.
+    ///
+    /// # Errors
+    /// Its archive cannot be reached, or it lacks a package.
+    pub fn prepare(workshop: &Workshop, release: Release) -> Result<Self> {
+        let kernel = kernel::prepare(workshop, release)?;
+        let root = prepare_root(workshop, release)?;
+        Ok(Self { release, kernel, root })
+    }
+
+    /// What is made of it depends on these paths: parts of a [`key`].
+    pub fn names(&self) -> [&[u8]; 2] {
+        [&self.root, &self.kernel.folder].map(|path| path.as_os_str().as_encoded_bytes())
+    }
+}
+
+/// Makes the unpacked root of `release`: no kernel modules in it yet, but dracut, so that the
+/// initramfs is built as a site builds it, inside its image.
+fn prepare_root(workshop: &Workshop, release: Release) -> Result<PathBuf> {
+    let password = format!("--customize-hook=echo root:{ROOT_PASSWORD} | chroot \"$1\" chpasswd");
+    let include = format!("--include={}", release.packages());
+    let excludes = UNWANTED.map(|path| format!("--dpkgopt=path-exclude={path}"));
+    let mut options = vec!["--variant=minbase", "--aptopt=Acquire::Languages \"none\""];
+    options.extend(excludes.iter().map(String::as_str));
+    options.extend([include.as_str(), &password]);
+    let family = format!("root_{}", release.suite());
+    let key = key(options.iter().chain(&[MERGE_USR]).map(|option| option.as_bytes()));
+    cached(&workshop.cache(), &family, &key, |folder| release.unpack(&options, folder))
+}
