@@ -16,7 +16,7 @@ for kind in deb rpm; do
 done
 cmp "$binary" "$work/tar/usr/sbin/rsinit"
 [ "$(readlink "$work/tar/usr/sbin/mkdisk")" = rsinit ]
-for script in module-setup.sh rsinit-cmdline.sh rsinit-boot.sh; do
+for script in module-setup.sh rsinit-cmdline.sh rsinit-timeout.sh rsinit-boot.sh; do
     cmp "$(dirname "$0")/90rsinit/$script" "$work/tar/usr/lib/dracut/modules.d/90rsinit/$script"
 done
 "$work/tar/usr/sbin/rsinit" --version

@@ -28,5 +28,6 @@ install() {
     inst_multiple rsinit
     ln_r "$(command -v rsinit)" /usr/sbin/mkdisk
     inst_hook cmdline 30 "$moddir/rsinit-cmdline.sh"
+    inst_hook initqueue/timeout 99 "$moddir/rsinit-timeout.sh"
     inst_hook pre-mount 30 "$moddir/rsinit-boot.sh"
 }

@@ -5,11 +5,12 @@ use anyhow::{Context as _, Result};
 use super::{Bench, Case, Size, ends_with};
 use crate::facts::Facts;
 use crate::initramfs::Flavour;
+use crate::qemu::Ending;
 
 /// The case.
 pub const CASE: Case = Case {
     name: "failure-classes",
-    about: "no memory, required disks missing, an address that is none: console and head node have stage, cause and next step",
+    about: "no memory, required disks missing, a URI that is none, no network card of that name: console and head node have stage, cause and next step",
     size: Size::Tiny,
     run,
 };
@@ -31,5 +32,18 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     nowhere.argue("rsinit.uri", "ftp://10.77.0.1/provision/");
     let boot = nowhere.boot(|_| {}).context("booting from nowhere")?;
     ends_with(&boot, "rsinit: arguments: ", &["rsinit.uri", "ftp://"], facts);
+
+    // dracut waits for a card that never comes, and would open a shell in the end.
+    let mut cardless = bench.tiny()?;
+    cardless.argue("ifname", "eth9:52:54:00:ff:ff:ff");
+    cardless.argue("ip", "eth9:dhcp");
+    cardless.argue("rd.retry", "6");
+    cardless.argue("rsinit.deadline", "10");
+    let boot = cardless.boot(|_| {}).context("booting without the network card")?;
+    let waited = ["rsinit: dracut has waited long enough for: ", "net.eth9.did-setup"];
+    facts.contains("the console says what dracut waited for", &boot.console, &waited);
+    let last = boot.last_line();
+    facts.holds("and the agent what is missing", last.starts_with("rsinit: network: "), last);
+    facts.equal("the node switched itself off", &boot.ending, &Ending::Off(Some(0)));
     Ok(())
 }
