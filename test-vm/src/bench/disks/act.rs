@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::job::{self, Act, Io, Side};
 use crate::tool::{command, start};
@@ -38,6 +38,7 @@ pub fn commands(act: Act, side: Side, disks: &[PathBuf]) -> Vec<Argv> {
         words(&format!("mke2fs -q -t ext4 -E {discard}lazy_itable_init=1 {device}"))
     };
     match (act, side) {
+        (_, Side::RsinitRange) => Vec::new(),
         (Act::Format | Act::Assemble, Side::Rsinit) => rsinit(job::STRIPE),
         (Act::Create, Side::Rsinit) => rsinit(job::BARE),
         (Act::FormatOne, Side::Rsinit) => rsinit(job::PLAIN),
@@ -51,12 +52,21 @@ pub fn commands(act: Act, side: Side, disks: &[PathBuf]) -> Vec<Argv> {
     }
 }
 
-/// Runs commands one after another; what they took together.
+/// Commands that have run.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// What they took together.
+    pub wall: Duration,
+    /// What the last one said.
+    pub said: String,
+}
+
+/// Runs commands one after another.
 ///
 /// # Errors
 /// One fails: the error carries what it said.
-pub fn run_all(commands: &[Argv]) -> Result<Duration> {
-    let mut whole = Duration::ZERO;
+pub fn run_all(commands: &[Argv]) -> Result<Ran> {
+    let mut ran = Ran::default();
     for argv in commands {
         let (program, words) = argv.split_first().context("a command without a name")?;
         let said = PathBuf::from("/tmp/said");
@@ -65,13 +75,18 @@ pub fn run_all(commands: &[Argv]) -> Result<Duration> {
         command.args(words).stdout(log.try_clone()?).stderr(log);
         let begun = Instant::now();
         let status = command.status().with_context(|| format!("starting {program}"))?;
-        whole += begun.elapsed();
-        if !status.success() {
-            let said = fs::read_to_string(&said).unwrap_or_default();
-            bail!("{}: {status}: {}", argv.join(" "), said.trim());
-        }
+        ran.wall += begun.elapsed();
+        ran.said = fs::read_to_string(&said).unwrap_or_default();
+        ensure!(status.success(), "{}: {status}: {}", argv.join(" "), ran.said.trim());
     }
-    Ok(whole)
+    Ok(ran)
+}
+
+/// What `rsinit disks apply` says that its last range took.
+pub fn parse_range(said: &str) -> Option<Duration> {
+    let line = said.lines().rfind(|line| line.starts_with("rsinit: disks: "))?;
+    let (_, took) = line.rsplit_once(" in ")?;
+    took.strip_suffix(" ms")?.parse().ok().map(Duration::from_millis)
 }
 
 /// Tells all disks that nothing on their first `length` bytes is in use (all of them without
@@ -125,7 +140,8 @@ pub fn stop_array() -> Result<()> {
         "--stop".to_owned(),
         "--quiet".to_owned(),
         format!("/dev/{name}"),
-    ]])?;
+    ]])
+    .map(drop)?;
     wait_until(&format!("{name} goes"), || Ok(find_array()?.is_none()))
 }
 
@@ -174,6 +190,14 @@ mod tests {
         let text = "  11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27\n";
         assert_eq!(parse_counts(text), Some(Io { requests: 15, bytes: 17 * 512 }));
         assert_eq!(parse_counts("1 2 3 4 5 6"), None);
+    }
+
+    #[test]
+    fn what_a_range_took_is_at_the_end_of_its_line() {
+        let said =
+            "rsinit: disks: raid0 (disks 1-8, line 1): assemble md0 in 35 ms\nready in a moment\n";
+        assert_eq!(parse_range(said), Some(Duration::from_millis(35)));
+        assert_eq!(parse_range("mdadm: started in 35 ms\n"), None);
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct Job {
 pub enum Side {
     /// `rsinit disks apply`.
     Rsinit,
+    /// That part of it which comes when the disks are found, read and planned for: what it says
+    /// itself that its range took. mdadm does no more, as it is told its disks by name.
+    RsinitRange,
     /// mdadm, and mke2fs with `-E nodiscard`.
     Tools,
     /// mdadm, and mke2fs as it is by default.

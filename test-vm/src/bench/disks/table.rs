@@ -27,12 +27,13 @@ const ACTS: [(Act, &str); 6] = [
     (Act::Start, "(the program's own start)"),
 ];
 
-const SIDES: [Side; 3] = [Side::Rsinit, Side::Tools, Side::ToolsWithDiscard];
+const SIDES: [Side; 4] = [Side::Rsinit, Side::RsinitRange, Side::Tools, Side::ToolsWithDiscard];
 
 /// The programs that a side runs for an act.
 fn programs(act: Act, side: Side) -> &'static str {
     match (act, side) {
         (_, Side::Rsinit) => "rsinit",
+        (_, Side::RsinitRange) => "of that, the array alone",
         (Act::Format | Act::Mount, Side::Tools) => "mdadm + mke2fs -E nodiscard",
         (Act::Format | Act::Mount, Side::ToolsWithDiscard) => "mdadm + mke2fs",
         (Act::FormatOne, _) => "mke2fs -E nodiscard",
@@ -70,8 +71,10 @@ pub fn render(samples: &[Sample]) -> String {
 }
 
 fn render_goals(samples: &[Sample]) -> String {
-    let ratio =
-        |act| Some(wall_ms(samples, act, Side::Rsinit)? / wall_ms(samples, act, Side::Tools)?);
+    let of_tools =
+        |act, side| Some(wall_ms(samples, act, side)? / wall_ms(samples, act, Side::Tools)?);
+    let ratio = |act| of_tools(act, Side::Rsinit);
+    let alone = |act| of_tools(act, Side::RsinitRange);
     let skew = of(samples, Act::Format, Side::Rsinit).filter_map(Sample::skew);
     let skew = skew.map(|(most, least)| number(most) / number(least)).reduce(f64::max);
     let written = |act| most_mb(samples, act, Side::Rsinit);
@@ -83,6 +86,8 @@ fn render_goals(samples: &[Sample]) -> String {
         ),
         ("creating an array, of mdadm", ratio(Act::Create), goal::CREATE),
         ("starting an array again, of mdadm", ratio(Act::Assemble), goal::ASSEMBLE),
+        ("the same, when the disks are known: creating", alone(Act::Create), goal::CREATE),
+        ("the same, when the disks are known: starting", alone(Act::Assemble), goal::ASSEMBLE),
         ("MB written for 32 TiB", written(Act::Format), goal::ARRAY_MB),
         ("MB written for 4 TiB", written(Act::FormatOne), goal::DISK_MB),
         ("most against least write requests over the members", skew, goal::SKEW),

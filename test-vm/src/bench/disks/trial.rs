@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::act::{blank, commands, find_array, read_counts, run_all, stop_array};
+use super::act::{Ran, blank, commands, find_array, parse_range, read_counts, run_all, stop_array};
 use super::job::{Act, Io, Job, Sample, Side};
 
 /// All that creating an array writes lies below this offset of a member, in bytes.
@@ -39,7 +39,7 @@ pub fn run(job: &Job, disks: &[PathBuf], tell: Tell<'_>) -> Result<()> {
     for pair in 0..job.array_pairs {
         for side in in_turn(pair) {
             tell(measure(Act::Start, side, disks)?)?;
-            tell(measure(Act::Create, side, disks)?)?;
+            measure_array(Act::Create, side, disks, tell)?;
             find_array()?.context("creating left no array")?;
             stop_array()?;
             blank(disks, Some(ARRAY_HEAD))?;
@@ -71,7 +71,7 @@ fn format(side: Side, disks: &[PathBuf], tell: Tell<'_>) -> Result<()> {
     }
     for _ in 0..ASSEMBLIES {
         stop_array()?;
-        tell(measure(Act::Assemble, side, disks)?)?;
+        measure_array(Act::Assemble, side, disks, tell)?;
     }
     let array = find_array()?.context("assembling left no array")?;
     let wall = mount(&Path::new("/dev").join(array))?;
@@ -79,15 +79,30 @@ fn format(side: Side, disks: &[PathBuf], tell: Tell<'_>) -> Result<()> {
     stop_array()
 }
 
+/// Measures what both sides do to an array, and of rsinit that part too which mdadm does.
+fn measure_array(act: Act, side: Side, disks: &[PathBuf], tell: Tell<'_>) -> Result<()> {
+    let (sample, said) = measure_and_hear(act, side, disks)?;
+    tell(sample)?;
+    if side != Side::Rsinit {
+        return Ok(());
+    }
+    let wall = parse_range(&said).with_context(|| format!("rsinit says no time: {said}"))?;
+    tell(Sample { act, side: Side::RsinitRange, wall, disks: Vec::new() })
+}
+
 fn measure(act: Act, side: Side, disks: &[PathBuf]) -> Result<Sample> {
+    measure_and_hear(act, side, disks).map(|(sample, _)| sample)
+}
+
+fn measure_and_hear(act: Act, side: Side, disks: &[PathBuf]) -> Result<(Sample, String)> {
     let before = read_counts(disks)?;
-    let wall = run_all(&commands(act, side, disks))?;
+    let Ran { wall, said } = run_all(&commands(act, side, disks))?;
     let after = read_counts(disks)?;
     let disks = before.iter().zip(&after).map(|(before, after)| Io {
         requests: after.requests.saturating_sub(before.requests),
         bytes: after.bytes.saturating_sub(before.bytes),
     });
-    Ok(Sample { act, side, wall, disks: disks.collect() })
+    Ok((Sample { act, side, wall, disks: disks.collect() }, said))
 }
 
 /// Mounts an ext4 and lets it go again; what the mount took. Its inode tables stay as they are.
