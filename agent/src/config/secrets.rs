@@ -13,7 +13,8 @@ pub struct NfsSource {
     pub port: Option<u16>,
     /// TCP port of version 3's mountd; without one the kernel asks the server's rpcbind.
     pub mount_port: Option<u16>,
-    /// `4.2`, `4.1`, `4.0` or `3`; the first that the server speaks of 4.1, 4.2, 4.0 and 3 where not given.
+    /// `4.2`, `4.1`, `4.0` or `3`; where not given, the first that the server speaks of 4.1, 4.2,
+    /// 4.0 and 3.
     pub version: Option<String>,
     /// Security flavour: `sys`, `krb5`, `krb5i` or `krb5p`.
     pub security: String,

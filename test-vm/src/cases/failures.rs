@@ -10,7 +10,7 @@ use crate::qemu::Ending;
 /// The case.
 pub const CASE: Case = Case {
     name: "failure-classes",
-    about: "no memory, required disks missing, a URI that is none, no network card of that name: console and head node have stage, cause and next step",
+    about: "no memory, required disks missing, a URI that is none: console and head node have stage, cause and next step; no network card: the console has",
     size: Size::Tiny,
     run,
 };

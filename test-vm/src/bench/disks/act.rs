@@ -140,8 +140,7 @@ pub fn stop_array() -> Result<()> {
         "--stop".to_owned(),
         "--quiet".to_owned(),
         format!("/dev/{name}"),
-    ]])
-    .map(drop)?;
+    ]])?;
     wait_until(&format!("{name} goes"), || Ok(find_array()?.is_none()))
 }
 
