@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod compression;
 pub mod cpio;
+pub mod deflate;
 pub mod elf;
 pub mod ext4;
 pub mod gzip;
