@@ -22,7 +22,7 @@ rsinit: boots a diskless compute node from a Warewulf server
   rsinit claims-root          whether the kernel arguments give the root to rsinit
   rsinit plan [--json]        what the kernel arguments mean; touches nothing
   rsinit fetch --uri URL --root DIR|--discard [--stage image|system|runtime]...
-  rsinit unpack --root DIR [ARCHIVE]
+  rsinit unpack --root DIR [--processors N] [ARCHIVE]
   rsinit disks plan|apply|status [--json]
   rsinit client               keeps the runtime overlays current on a node that is up
   rsinit mkfs.ext4 [-n] [-L LABEL] [-U UUID] [-E stride=N,stripe_width=N] PATH

@@ -1,14 +1,17 @@
 //! An archive becomes a tree of files under a root.
 //!
 //! Three threads, as inflating alone takes most of the time: one reads the source, one inflates,
-//! one parses and writes; a few blocks of memory go round between each two. Run by root, the tree equals the archive in every respect; run by
+//! one parses and writes; a few blocks of memory go round between each two. Of gzip, further threads
+//! inflate parts before their turn. Run by root, the tree equals the archive in every respect; run by
 //! anybody else, owners are not set and devices are left out with a warning.
 
 mod data;
 mod draft;
 pub(crate) mod explain;
+mod gzip;
 mod pipe;
 pub(crate) mod place;
+mod spans;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -58,6 +61,20 @@ pub struct Unpacked {
 /// holds part of the archive.
 pub fn unpack(
     root: &Path,
+    source: impl Read + Send,
+    progress: &Progress,
+) -> anyhow::Result<Unpacked> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    unpack_as_on(processors, root, source, progress)
+}
+
+/// As [`unpack`], as a node with so many processors does it: the result is the same.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_as_on(
+    processors: usize,
+    root: &Path,
     mut source: impl Read + Send,
     progress: &Progress,
 ) -> anyhow::Result<Unpacked> {
@@ -65,39 +82,38 @@ pub fn unpack(
     let got = pipe::fill(&mut source, &mut start)?;
     let start = start.get(..got).unwrap_or_default();
     let form = compression::sniff(start)?;
+    let mut source = start.chain(source);
+    if form == Form::Gzip {
+        return gzip::unpack(root, &mut source, progress, gzip::helpers(processors));
+    }
     let (size, depth) = if form == Form::Raw { ARCHIVE } else { SOURCE };
     let (feed, drain) = pipe::pipe(size, depth);
-    let mut source = start.chain(source);
     thread::scope(|scope| {
         let reading =
             named("read").spawn_scoped(scope, move || anyhow::Ok(feed.fill_from(&mut source)?))?;
-        first_cause_of(reading, unpack_form(scope, form, drain, root, progress))
+        if form == Form::Raw {
+            // Straight to the writing thread.
+            let written = join(spawn_writing(scope, drain, root, progress)?);
+            return first_cause_of(reading, written);
+        }
+        let (archive, inflated) = pipe::pipe(ARCHIVE.0, ARCHIVE.1);
+        let inflating = named("inflate").spawn_scoped(scope, move || inflate(drain, archive))?;
+        let written = join(spawn_writing(scope, inflated, root, progress)?);
+        first_cause_of(reading, first_cause_of(inflating, written))
     })
 }
 
-/// What comes after the source: a raw archive goes straight to the writing thread.
-fn unpack_form<'scope>(
+fn spawn_writing<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    form: Form,
-    source: Drain,
+    archive: Drain,
     root: &'scope Path,
     progress: &'scope Progress,
-) -> anyhow::Result<Unpacked> {
-    let write = |archive| {
-        named("unpack").spawn_scoped(scope, move || {
-            let written = write_below(root, archive, progress);
-            progress.failed.store(written.is_err(), Ordering::Relaxed);
-            written
-        })
-    };
-    if form == Form::Raw {
-        return join(write(source)?);
-    }
-    let (size, depth) = ARCHIVE;
-    let (feed, archive) = pipe::pipe(size, depth);
-    let inflating = named("inflate").spawn_scoped(scope, move || inflate(source, feed))?;
-    let written = join(write(archive)?);
-    first_cause_of(inflating, written)
+) -> io::Result<ScopedJoinHandle<'scope, anyhow::Result<Unpacked>>> {
+    named("unpack").spawn_scoped(scope, move || {
+        let written = write_below(root, archive, progress);
+        progress.failed.store(written.is_err(), Ordering::Relaxed);
+        written
+    })
 }
 
 fn named(name: &str) -> thread::Builder {
@@ -140,7 +156,7 @@ fn is_gone(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Inflates the source to its end, where gzip's CRC and length are compared.
+/// Inflates the source to its end, where zstd's checksum is compared.
 fn inflate(source: Drain, feed: Feed) -> anyhow::Result<()> {
     let mut archive = compression::open(source).map_err(|error| match error {
         // The source's own error, as when it breaks later.

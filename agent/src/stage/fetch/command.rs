@@ -12,7 +12,7 @@ use super::{Options, fetch_and_read, fetch_and_unpack, fetch_small};
 use crate::log;
 use crate::plan::fetch::{Compress, Provision, What};
 use crate::stage::progress::Progress;
-use crate::stage::unpack::{Unpacked, unpack};
+use crate::stage::unpack::{Unpacked, unpack, unpack_as_on};
 
 /// Seconds for everything, where `--deadline` says nothing else.
 const DEADLINE: u64 = 900;
@@ -106,15 +106,17 @@ fn fetch_stage(
     Ok(())
 }
 
-/// `rsinit unpack --root DIR [ARCHIVE]`: unpacks a file, or standard input, below DIR.
+/// `rsinit unpack --root DIR [--processors N] [ARCHIVE]`: unpacks a file, or standard input, below DIR;
+/// with as many threads as on a node with N processors, if that is said.
 ///
 /// # Errors
 /// A wrong argument, or what the unpacking says.
 pub fn run_unpack(mut args: lexopt::Parser) -> anyhow::Result<()> {
-    let (mut root, mut archive) = (None, None);
+    let (mut root, mut archive, mut processors) = (None, None, None);
     while let Some(arg) = args.next()? {
         match arg {
             Long("root") => root = Some(PathBuf::from(args.value()?)),
+            Long("processors") => processors = Some(args.value()?.parse::<usize>()?),
             Value(path) if archive.is_none() => archive = Some(PathBuf::from(path)),
             other => return Err(other.unexpected().into()),
         }
@@ -127,7 +129,12 @@ pub fn run_unpack(mut args: lexopt::Parser) -> anyhow::Result<()> {
         }
     };
     let started = Instant::now();
-    let unpacked = unpack(&root, source, &Progress::default()).context("unpack")?;
+    let progress = Progress::default();
+    let unpacked = match processors {
+        Some(count) => unpack_as_on(count, &root, source, &progress),
+        None => unpack(&root, source, &progress),
+    };
+    let unpacked = unpacked.context("unpack")?;
     tell("unpack", None, &unpacked, started);
     Ok(())
 }

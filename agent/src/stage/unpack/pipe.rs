@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Gone;
 
 enum Message {
-    Block(Vec<u8>),
+    /// A block, of which the bytes from one place to the other count.
+    Block(Vec<u8>, usize, usize),
     End,
 }
 
@@ -38,6 +39,7 @@ pub struct Drain {
     empty: Arc<Empty>,
     block: Vec<u8>,
     used: usize,
+    end: usize,
     ended: bool,
 }
 
@@ -52,6 +54,7 @@ pub fn pipe(size: usize, depth: usize) -> (Feed, Drain) {
         empty: Arc::clone(&empty),
         block: Vec::new(),
         used: 0,
+        end: 0,
         ended: false,
     };
     (Feed { size, full: full_in, empty }, drain)
@@ -64,18 +67,38 @@ impl Feed {
     /// `source` fails, or the other end is gone ([`Gone`]).
     pub fn fill_from(&self, source: &mut dyn Read) -> io::Result<()> {
         loop {
-            let mut block = self.empty.with(Vec::pop).unwrap_or_default();
+            let mut block = self.empty();
             block.resize(self.size, 0);
             let filled = fill(source, &mut block);
             let got = *filled.as_ref().unwrap_or(&0);
             if got > 0 {
-                block.truncate(got);
-                self.send(Message::Block(block))?;
+                self.block(block, 0, got)?;
             }
             if filled? < self.size {
-                return self.send(Message::End);
+                return self.end();
             }
         }
+    }
+
+    /// A block to be filled, of any length and content.
+    pub fn empty(&self) -> Vec<u8> {
+        self.empty.with(Vec::pop).unwrap_or_default()
+    }
+
+    /// Sends the bytes of `block` from `from` to `end`.
+    ///
+    /// # Errors
+    /// The other end is gone ([`Gone`]).
+    pub fn block(&self, block: Vec<u8>, from: usize, end: usize) -> io::Result<()> {
+        self.send(Message::Block(block, from, end))
+    }
+
+    /// Says that no more come.
+    ///
+    /// # Errors
+    /// As [`block`](Self::block).
+    pub fn end(&self) -> io::Result<()> {
+        self.send(Message::End)
     }
 
     fn send(&self, message: Message) -> io::Result<()> {
@@ -102,18 +125,18 @@ pub fn fill(source: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
 
 impl BufRead for Drain {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.used >= self.block.len() && !self.ended {
+        while self.used >= self.end && !self.ended {
             match self.full.recv() {
-                Ok(Message::Block(block)) => {
+                Ok(Message::Block(block, from, end)) => {
                     let old = std::mem::replace(&mut self.block, block);
-                    self.used = 0;
+                    (self.used, self.end) = (from, end);
                     self.empty.with(|blocks| blocks.push(old));
                 }
                 Ok(Message::End) => self.ended = true,
                 Err(_) => return Err(io::Error::other(Gone)),
             }
         }
-        Ok(self.block.get(self.used..).unwrap_or_default())
+        Ok(self.block.get(self.used..self.end).unwrap_or_default())
     }
 
     fn consume(&mut self, amount: usize) {
