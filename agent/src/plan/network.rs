@@ -18,11 +18,13 @@ pub fn missing(interfaces: &[Interface], server: &str) -> String {
     let names = |list: &[&Interface]| -> String {
         list.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
     };
+    // A name may be of either family.
+    let server_ip = server.parse::<IpAddr>().ok();
     let all: Vec<&Interface> = interfaces.iter().collect();
     let live: Vec<&Interface> = all.iter().copied().filter(|one| one.carrier).collect();
-    let usable = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_link_local(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    let usable = |address: &IpAddr| {
+        let fits = server_ip.is_none_or(|server| server.is_ipv6() == address.is_ipv6());
+        fits && !is_link_local(*address)
     };
     let addressed: Vec<&Interface> =
         live.iter().copied().filter(|one| one.addresses.iter().any(usable)).collect();
@@ -31,9 +33,30 @@ pub fn missing(interfaces: &[Interface], server: &str) -> String {
     } else if live.is_empty() {
         format!("no carrier on {}: cable, switch port, or the interface is down", names(&all))
     } else if addressed.is_empty() {
-        format!("no address on {}: DHCP has not answered, or ip= is missing", names(&live))
+        let (address, source) = match server_ip {
+            None => ("address", "DHCP has not answered"),
+            Some(IpAddr::V4(_)) => ("IPv4 address", "DHCP has not answered"),
+            Some(IpAddr::V6(_)) => {
+                ("IPv6 address", "no router has named the network, nor has DHCPv6 answered")
+            }
+        };
+        format!("no {address} on {}: {source}, or ip= is missing", names(&live))
     } else {
         format!("no route to {server} from {}", names(&addressed))
+    }
+}
+
+/// Whether a node can talk to `server` from its address `local`. While its real address is still
+/// tentative, the kernel offers the link-local one for any server on the wire; that one means
+/// nothing without its interface, and neither the NFS client nor the report could name it.
+pub fn serves(local: IpAddr, server: IpAddr) -> bool {
+    !is_link_local(local) || is_link_local(server)
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 
@@ -58,5 +81,25 @@ mod tests {
         assert!(missing(std::slice::from_ref(&down), "h").starts_with("no carrier on eth0"));
         assert!(missing(&[down.clone(), bare.clone()], "h").starts_with("no address on eth1"));
         assert_eq!(missing(&[down, bare, ready], "10.2.0.1"), "no route to 10.2.0.1 from eth2");
+    }
+
+    #[test]
+    fn an_address_of_the_other_family_does_not_reach_the_server() {
+        let four = [interface("eth0", true, &["fe80::1", "10.1.0.5"])];
+        let six = [interface("eth0", true, &["fe80::1", "fd77::5"])];
+        assert!(missing(&four, "fd77::1").starts_with("no IPv6 address on eth0: no router"));
+        assert!(missing(&six, "10.1.0.1").starts_with("no IPv4 address on eth0: DHCP"));
+        for (interfaces, server) in [(&four, "10.2.0.1"), (&six, "fd88::1"), (&six, "head")] {
+            assert_eq!(missing(interfaces, server), format!("no route to {server} from eth0"));
+        }
+    }
+
+    #[test]
+    fn a_link_local_address_serves_on_its_own_link_alone() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(!serves(ip("fe80::5"), ip("fd77::1")));
+        assert!(serves(ip("fd77::5"), ip("fd77::1")));
+        assert!(serves(ip("fe80::5"), ip("fe80::1")));
+        assert!(serves(ip("169.254.1.5"), ip("169.254.1.1")));
     }
 }

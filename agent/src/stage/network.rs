@@ -9,7 +9,7 @@ use super::context::{Context, Done};
 use crate::config::uri::Server;
 use crate::log;
 use crate::plan::boot::Mac;
-use crate::plan::network::{Interface, missing};
+use crate::plan::network::{Interface, missing, serves};
 use crate::sys::route;
 
 /// The stage's name.
@@ -79,10 +79,18 @@ fn look(ctx: &Context<'_>, server: &Server) -> anyhow::Result<(IpAddr, IpAddr)> 
         .to_socket_addrs()
         .map_err(|error| anyhow!("{}: {}: {error}", missing_now(ctx, server), server.host))?
         .collect();
-    addresses
-        .into_iter()
-        .find_map(|to| Some((to.ip(), ctx.kernel.source_address(to).ok()?)))
+    first_way(&addresses, |to| ctx.kernel.source_address(to).ok())
         .ok_or_else(|| anyhow!(missing_now(ctx, server)))
+}
+
+/// The first of the server's addresses that can be talked to, and from which of our own; `source`
+/// is what the kernel would take.
+fn first_way(
+    addresses: &[SocketAddr],
+    source: impl Fn(SocketAddr) -> Option<IpAddr>,
+) -> Option<(IpAddr, IpAddr)> {
+    let mut ways = addresses.iter().filter_map(|to| Some((to.ip(), source(*to)?)));
+    ways.find(|(to, local)| serves(*local, *to))
 }
 
 fn missing_now(ctx: &Context<'_>, server: &Server) -> String {
@@ -133,5 +141,18 @@ mod tests {
         assert_eq!(find_mac(&all, &named, local).unwrap(), "02:00:00:00:00:01");
         let absent = Mac::OfInterface("ib0".to_owned());
         assert!(find_mac(&all, &absent, local).is_err());
+    }
+
+    #[test]
+    fn a_node_whose_address_is_tentative_is_not_on_its_way_yet() {
+        let server = ["[fd77::1]:80", "10.0.0.1:80"].map(|text| text.parse().unwrap());
+        let from = |four: Option<&str>, six: &str| {
+            let (four, six) = (four.map(|text| text.parse().unwrap()), six.parse().unwrap());
+            first_way(&server, |to| if to.is_ipv6() { Some(six) } else { four })
+                .map(|(_, local): (_, IpAddr)| local.to_string())
+        };
+        assert_eq!(from(None, "fe80::5"), None);
+        assert_eq!(from(Some("10.0.0.5"), "fe80::5").unwrap(), "10.0.0.5");
+        assert_eq!(from(None, "fd77::5").unwrap(), "fd77::5");
     }
 }
