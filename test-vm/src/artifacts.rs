@@ -11,7 +11,7 @@ use crate::debian::{Debian, Release};
 use crate::initramfs::{self, Flavour};
 use crate::qemu::Accelerator;
 use crate::workshop::Workshop;
-use crate::{image, tool};
+use crate::{image, kernel, tool};
 
 /// Paths of everything that a node boots from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ impl Bootable {
 
     /// Bookworm, and beside it those of `releases`: each waits for the network most of the time.
     fn prepare_all(workshop: &Workshop, releases: &BTreeSet<Release>) -> Result<(Self, Vec<Self>)> {
+        // Two of them may share it: it is made once, before both ask for it.
+        kernel::prepare(workshop, Release::Bookworm)?;
         std::thread::scope(|scope| {
             let start = |release| scope.spawn(move || Self::prepare(workshop, release));
             let others = releases.iter().filter(|release| **release != Release::Bookworm);
@@ -100,7 +102,7 @@ impl Artifacts {
     pub fn of(&self, release: Release) -> Result<&Bootable> {
         let mut all = iter::once(&self.bookworm).chain(&self.others);
         let found = all.find(|bootable| bootable.debian.release == release);
-        found.with_context(|| format!("{} was not prepared", release.suite()))
+        found.with_context(|| format!("{} was not prepared", release.name()))
     }
 
     /// Bookworm's initramfs of a flavour.

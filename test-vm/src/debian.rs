@@ -51,17 +51,27 @@ pub enum Release {
     Bullseye,
     /// Debian 12: Linux 6.1, dracut 059, systemd 252. What the tests run on, and nearly all nodes.
     Bookworm,
+    /// Debian 12 with NetworkManager: wherever it is installed, dracut prefers it in the initramfs.
+    BookwormManaged,
     /// Debian 13: Linux 6.12, dracut 106, systemd 257.
     Trixie,
 }
 
 impl Release {
-    /// Its name in the archive, and in the names of what is made of it.
+    /// Its name in the archive.
     pub fn suite(self) -> &'static str {
         match self {
             Self::Bullseye => "bullseye",
-            Self::Bookworm => "bookworm",
+            Self::Bookworm | Self::BookwormManaged => "bookworm",
             Self::Trixie => "trixie",
+        }
+    }
+
+    /// The same in the names of what is made of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BookwormManaged => "bookworm_managed",
+            other => other.suite(),
         }
     }
 
@@ -80,6 +90,7 @@ impl Release {
                 "slurm-client",
                 "slurmd",
             ],
+            Self::BookwormManaged => &["network-manager"],
             Self::Trixie => &[],
         }
     }
@@ -95,7 +106,7 @@ impl Release {
     /// alone will do: the updates of one in long-term support are not always all there.
     fn source(self) -> Option<String> {
         let source = || format!("deb http://deb.debian.org/debian {} main", self.suite());
-        (self != Self::Bookworm).then(source)
+        (self.suite() != Self::Bookworm.suite()).then(source)
     }
 
     /// Unpacks packages of it into `folder`, by mmdebstrap with these options.
@@ -154,7 +165,7 @@ fn prepare_root(workshop: &Workshop, release: Release) -> Result<PathBuf> {
     let mut options = vec!["--variant=minbase", "--aptopt=Acquire::Languages \"none\""];
     options.extend(excludes.iter().map(String::as_str));
     options.extend([include.as_str(), &password]);
-    let family = format!("root_{}", release.suite());
+    let family = format!("root_{}", release.name());
     let key = key(options.iter().chain(&[MERGE_USR]).map(|option| option.as_bytes()));
     cached(&workshop.cache(), &family, &key, |folder| release.unpack(&options, folder))
 }

@@ -20,6 +20,13 @@ const AGENT: &str = "usr/sbin/rsinit";
 /// Where dracut leaves its work, inside the root.
 const OUTPUT: &str = "boot/initramfs.img";
 
+/// Where dracut lists the modules that it took, inside the initramfs.
+const MODULES: &str = "usr/lib/dracut/modules.txt";
+
+/// What dracut 059 has to bring a network up.
+const HANDLERS: [&str; 5] =
+    ["network-wicked", "connman", "network-manager", "network-legacy", "systemd-networkd"];
+
 /// What runs in the initramfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flavour {
@@ -65,7 +72,7 @@ pub fn prepare(workshop: &Workshop, debian: &Debian, flavour: Flavour) -> Result
     parts.extend(debian.names());
     parts.extend(flavour.arguments().iter().map(|word| word.as_bytes()));
     let base_key = key(parts);
-    let name = format!("{}_{}", debian.release.suite(), flavour.name());
+    let name = format!("{}_{}", debian.release.name(), flavour.name());
     let base = cached(&workshop.cache(), &format!("initramfs_{name}"), &base_key, |file| {
         build(workshop, debian, flavour, file)
     })?;
@@ -122,6 +129,19 @@ fn build(workshop: &Workshop, debian: &Debian, flavour: Flavour, file: &Path) ->
     run(&mut inside_root(&stage, &argv)?)?;
     fs::rename(stage.join(OUTPUT), file).context("taking the initramfs")?;
     remove(&stage)
+}
+
+/// Which of [`HANDLERS`] dracut took into the initramfs `file`.
+///
+/// # Errors
+/// It does not list its modules, or cpio fails.
+pub fn network_handlers(file: &Path) -> Result<Vec<&'static str>> {
+    let input = fs::File::open(file).with_context(|| format!("opening {}", file.display()))?;
+    let mut cpio = command("cpio");
+    cpio.args(["--quiet", "--extract", "--to-stdout", MODULES]).stdin(input);
+    let list = run(&mut cpio)?;
+    ensure!(!list.is_empty(), "{} has no /{MODULES}", file.display());
+    Ok(HANDLERS.into_iter().filter(|name| list.lines().any(|line| line == *name)).collect())
 }
 
 /// Appends an archive with the agent alone: the kernel unpacks it over the first.

@@ -66,7 +66,7 @@ impl Kernel {
 /// apt knows no kernel (its lists are missing), or the package cannot be fetched or unpacked.
 pub fn prepare(workshop: &Workshop, release: Release) -> Result<Kernel> {
     match release {
-        Release::Bookworm => prepare_by_apt(workshop),
+        Release::Bookworm | Release::BookwormManaged => prepare_by_apt(workshop),
         other => prepare_by_mmdebstrap(workshop, other),
     }
 }

@@ -19,6 +19,9 @@ pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The same by IPv6: a node gives itself an address beside it.
 pub const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 
+/// Its name, where somebody serves names: see [`serve_names`].
+pub const NAME: &str = "head.cluster.test";
+
 /// How many nodes can be switched on at a time.
 pub const PLACES: usize = 2;
 
@@ -68,6 +71,51 @@ pub fn tap(place: usize) -> String {
     format!("tap{place}")
 }
 
+/// A node off the wire, as long as this value lives: its card has a signal, and nobody is there.
+#[derive(Debug)]
+pub struct Unplugged {
+    tap: String,
+}
+
+impl Unplugged {
+    /// Takes the node in `place` off the wire.
+    ///
+    /// # Errors
+    /// There is no such place.
+    pub fn new(place: usize) -> Result<Self> {
+        let unplugged = Self { tap: tap(place) };
+        run(command("ip").args(["link", "set", &unplugged.tap, "nomaster"]))?;
+        Ok(unplugged)
+    }
+
+    fn plug(&self) -> Result<()> {
+        run(command("ip").args(["link", "set", &self.tap, "master", BRIDGE])).map(drop)
+    }
+}
+
+impl Drop for Unplugged {
+    fn drop(&mut self) {
+        // A node that stays alone says so itself.
+        let _ = self.plug();
+    }
+}
+
+/// Starts a name server that knows [`NAME`] and nothing else.
+///
+/// # Errors
+/// It does not start.
+pub fn serve_names() -> Result<Service> {
+    let mut tool = command("dnsmasq");
+    tool.args(["--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file="]);
+    tool.args(["--bind-interfaces", &format!("--listen-address={SERVER}")]);
+    // `--local`: that it has no IPv6 address is an answer too, not a refusal.
+    tool.args(["--no-resolv", "--no-hosts", &format!("--local=/{NAME}/")]);
+    tool.arg(format!("--host-record={NAME},{SERVER}"));
+    let mut names = Service::start("dnsmasq", tool.stdout(Stdio::null()).stderr(Stdio::null()))?;
+    wait_for_udp(&mut names, 53)?;
+    Ok(names)
+}
+
 /// What dnsmasq said, and when.
 type Lines = Arc<Mutex<Vec<(Instant, String)>>>;
 
@@ -98,7 +146,7 @@ impl Network {
         let said = Lines::default();
         let source = dhcp.errors().context("reading what dnsmasq says")?;
         follow(source, &scratch.join("dnsmasq.log"), Arc::clone(&said))?;
-        wait_for_dhcp(&mut dhcp)?;
+        wait_for_udp(&mut dhcp, 67)?;
         Ok(Self { dhcp, said })
     }
 
@@ -184,16 +232,16 @@ fn boot_settings() -> Result<String> {
     Ok(text)
 }
 
-/// Waits until the kernel lists a socket on UDP port 67.
-fn wait_for_dhcp(dhcp: &mut Service) -> Result<()> {
+/// Waits until the kernel lists a socket on this port of UDP.
+fn wait_for_udp(service: &mut Service, port: u16) -> Result<()> {
     let patience = Instant::now() + Duration::from_secs(10);
     loop {
-        dhcp.check()?;
+        service.check()?;
         let sockets = fs::read_to_string("/proc/self/net/udp").context("reading the sockets")?;
-        if sockets.contains(":0043 ") {
+        if sockets.contains(&format!(":{port:04X} ")) {
             return Ok(());
         }
-        ensure!(Instant::now() < patience, "dnsmasq does not listen");
+        ensure!(Instant::now() < patience, "dnsmasq does not listen on port {port}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

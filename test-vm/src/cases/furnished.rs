@@ -130,13 +130,19 @@ fn ask(node: &mut Node, units: &[&str]) {
     for number in 0..node.disks.len() {
         node.ask(&[serial_path(&format!("nvme{number}n1")).as_str()]);
     }
-    node.ask_command(&["systemctl", "is-system-running", "--wait"]);
-    node.ask_command(&["systemctl", "--failed", "--no-legend", "--plain"]);
-    node.ask_command(&[&["systemctl", "is-active"], units].concat());
+    ask_system(node, units);
     node.ask_command(&["mdadm", "--detail", "{md}"]);
 }
 
-fn judge_system(answer: &Answer, units: &[&str], facts: &mut Facts) {
+/// Asks for what [`judge_system`] wants to know.
+pub fn ask_system(node: &mut Node, units: &[&str]) {
+    node.ask_command(&["systemctl", "is-system-running", "--wait"]);
+    node.ask_command(&["systemctl", "--failed", "--no-legend", "--plain"]);
+    node.ask_command(&[&["systemctl", "is-active"], units].concat());
+}
+
+/// systemd is up, and `units` are active; [`ask_system`] must have asked.
+pub fn judge_system(answer: &Answer, units: &[&str], facts: &mut Facts) {
     let failed = answer.said(&["systemctl", "--failed"]);
     facts.holds(
         "systemd is up",

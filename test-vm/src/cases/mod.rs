@@ -13,6 +13,7 @@ mod full_node;
 mod furnished;
 mod hooks;
 mod images;
+mod managed;
 mod pxe;
 mod releases;
 mod secrets;
@@ -31,6 +32,7 @@ use crate::cluster::Cluster;
 use crate::debian::Release;
 use crate::facts::Facts;
 use crate::listener::Heard;
+use crate::network::Unplugged;
 use crate::node::{Node, Stand};
 use crate::qemu::Ending;
 
@@ -70,6 +72,14 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
+    /// Takes its node off the wire.
+    ///
+    /// # Errors
+    /// The network cannot be changed.
+    fn unplug(&self) -> Result<Unplugged> {
+        Unplugged::new(self.place)
+    }
+
     fn stand(&self) -> Stand<'a> {
         Stand { cluster: self.cluster, place: self.place, folder: self.folder }
     }
@@ -141,6 +151,7 @@ pub const CASES: &[Case] = &[
 pub const LONG: &[Case] = &[
     ansible::CASE,
     releases::BULLSEYE,
+    managed::CASE,
     pxe::VERSIONS_BIOS,
     pxe::VERSIONS_UEFI,
     pxe::TRIES,
@@ -160,15 +171,20 @@ pub const LONG: &[Case] = &[
     disks::killed::EVERY,
 ];
 
+/// The facts of a boot that fails as it should, and of which the head node hears.
+fn ends_with(boot: &Boot, begin: &str, words: &[&str], facts: &mut Facts) {
+    fails_with(boot, begin, words, facts);
+    head_node_heard(boot, boot.last_line().trim_start_matches("rsinit: "), facts);
+}
+
 /// The facts of a boot that fails as it should: the agent's last line begins with `begin`, names
 /// each of `words`, and no root was handed over.
-fn ends_with(boot: &Boot, begin: &str, words: &[&str], facts: &mut Facts) {
+fn fails_with(boot: &Boot, begin: &str, words: &[&str], facts: &mut Facts) {
     let last = boot.last_line();
     facts.holds(&format!("the last line begins with {begin:?}"), last.starts_with(begin), last);
     facts.contains("it names object and cause", last, words);
     facts.holds("no root was handed over", boot.answer.is_none(), "an answer");
     facts.equal("the node switched itself off", &boot.ending, &Ending::Off(Some(0)));
-    head_node_heard(boot, last.trim_start_matches("rsinit: "), facts);
     facts.holds("nothing panicked", !boot.console.contains("panicked"), "a panic");
 }
 

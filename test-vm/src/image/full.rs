@@ -65,7 +65,7 @@ pub fn prepare(workshop: &Workshop, debian: &Debian) -> Result<PathBuf> {
     parts.extend(debian.names());
     parts.extend([WITNESS_UNIT, HOOK].map(str::as_bytes));
     parts.extend(ANSIBLE_ASSETS.iter().map(|(_, content)| content.as_bytes()));
-    let family = format!("image_{}", debian.release.suite());
+    let family = format!("image_{}", debian.release.name());
     let folder = cached(&workshop.cache(), &family, &key(parts), |folder| {
         fs::create_dir_all(folder)?;
         let stage = folder.join("root");

@@ -79,7 +79,8 @@ impl Node<'_> {
         })
     }
 
-    fn initramfs(&self) -> &Path {
+    /// What QEMU gives it.
+    pub fn initramfs(&self) -> &Path {
         let usual = || self.cluster.artifacts.initramfs(self.flavour);
         self.initramfs.as_deref().unwrap_or_else(usual)
     }
