@@ -55,6 +55,12 @@ impl Number {
         Ipv4Addr::new(10, 77, 0, self.0.saturating_add(100)).into()
     }
 
+    /// The address that it makes of its MAC and of the network that the router names (EUI-64, RFC
+    /// 4291).
+    pub fn ip6(self) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd77, 0, 0, 0, 0x5054, 0x00ff, 0xfe77, u16::from(self.0))
+    }
+
     /// The port of its server.
     pub fn port(self) -> u16 {
         FIRST_PORT + u16::from(self.0)
@@ -255,6 +261,7 @@ mod tests {
         let number = Number(11);
         assert_eq!(number.mac(), "52:54:00:77:00:0b");
         assert_eq!(number.ip().to_string(), "10.77.0.111");
+        assert_eq!(number.ip6().to_string(), "fd77::5054:ff:fe77:b");
         assert_eq!(number.name(), "node011");
     }
 }

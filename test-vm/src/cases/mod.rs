@@ -13,6 +13,7 @@ mod full_node;
 mod furnished;
 mod hooks;
 mod images;
+mod ipv6;
 mod managed;
 mod pxe;
 mod releases;
@@ -123,6 +124,7 @@ pub const CASES: &[Case] = &[
     pxe::UEFI,
     wire::FLOOR,
     wire::TLS_BY_IPV6,
+    ipv6::ONLY,
     wire::TOO_LARGE,
     disks::settings::BRAKES,
     disks::settings::FOREIGN,
@@ -152,6 +154,7 @@ pub const LONG: &[Case] = &[
     ansible::CASE,
     releases::BULLSEYE,
     managed::CASE,
+    ipv6::LATE,
     pxe::VERSIONS_BIOS,
     pxe::VERSIONS_UEFI,
     pxe::TRIES,

@@ -10,7 +10,7 @@ use super::Node;
 use crate::boot::Boot;
 use crate::chain::{self, Link};
 use crate::listener::Listener;
-use crate::network::{SERVER, tap};
+use crate::network::tap;
 use crate::overlay::Overlay;
 use crate::qemu::{Ending, Machine, Running, Start};
 use crate::server::{self, Faults, Script, Server};
@@ -38,7 +38,7 @@ impl Node<'_> {
         self.question.word = format!("{}-{}", self.number.name(), self.boots);
         let question = serde_json::to_string(&self.question).context("writing the question")?;
         self.system.file(QUESTION.trim_start_matches('/'), question)?;
-        let listener = Listener::start(SERVER.into(), self.wire)?;
+        let listener = Listener::start(self.server_ip, self.wire)?;
         self.argue("rsinit.report", &listener.target(self.wire)?);
         let server = Server::start(self.server_address(), self.site())
             .with_context(|| format!("listening on {}", self.server_address()))?;
