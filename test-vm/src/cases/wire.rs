@@ -10,16 +10,18 @@ use super::{Bench, Case, Size, ends_with};
 use crate::disk::check_ext4;
 use crate::facts::Facts;
 use crate::floor::REAL_AGENT;
+use crate::image::removed::{REMOVED, is_removed, programs_in};
 use crate::image::write_file;
 use crate::initramfs::append;
 use crate::network::SERVER6;
 use crate::node::Node;
 use crate::server::{Certificate, Version};
+use crate::witness::Answer;
 
 /// No system call newer than Linux 4.18.
 pub const FLOOR: Case = Case {
     name: "floor-4.18",
-    about: "every system call newer than Linux 4.18 is ENOSYS: image, disks, NFS secrets and hook all the same",
+    about: "every system call newer than Linux 4.18 is ENOSYS, no udev, NetworkManager, rpcbind or autofs in the image: image, disks, NFS secrets and hook all the same",
     size: Size::Tiny,
     run: floor,
 };
@@ -94,7 +96,19 @@ fn floor(bench: &Bench, facts: &mut Facts) -> Result<()> {
             check_ext4(members, node.folder(), node.debian),
         );
     }
+    judge_removed(&node, answer, facts)?;
     facts.holds("nothing is missed", !boot.console.contains("Function not implemented"), "ENOSYS");
+    Ok(())
+}
+
+/// What the site's images are without, this one is without too, and no such program runs.
+fn judge_removed(node: &Node, answer: &Answer, facts: &mut Facts) -> Result<()> {
+    let names = REMOVED.map(|(name, _)| name).join(", ");
+    let there = programs_in(&node.image)?;
+    facts.equal(&format!("the image has none of {names}"), there, vec![]);
+    let running: Vec<_> = answer.processes.iter().filter(|name| is_removed(name)).collect();
+    facts.equal("and none of them runs", running, vec![]);
+    facts.holds("there are processes", !answer.processes.is_empty(), "none");
     Ok(())
 }
 

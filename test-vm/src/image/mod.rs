@@ -1,6 +1,7 @@
 //! Root images, packed as Warewulf packs them: one newc archive, gzip beside it.
 
 pub mod full;
+pub mod removed;
 pub mod tiny;
 pub mod tools;
 
