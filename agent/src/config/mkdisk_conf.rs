@@ -3,7 +3,8 @@
 //! The four names that a site writes today: `WIPE_ON_BOOT`, `MKDISK_PROFILE`,
 //! `FSCACHE_DIR`, `MOVE_DIRS`. Added here: `MKDISK_REQUIRED` (a node without its
 //! disks is a failed boot), `MKDISK_ORDER` (`path`, `size` or `serial`), `MKDISK_VIRTUAL` (virtio
-//! disks count) and `MKDISK_FSTAB` (mounted volumes are listed in the node's `/etc/fstab`).
+//! disks count), `MKDISK_FSTAB` (mounted volumes are listed in the node's `/etc/fstab`) and
+//! `MKDISK_MOVE` (what takes the place of a moved folder: `bind` or `symlink`).
 
 use super::assignment::{self, Assignment, LineError, excerpt};
 use super::node_path::{PathProblem, is_within, parse_node_path};
@@ -19,6 +20,8 @@ pub struct MkdiskConf {
     pub fscache_dir: Option<String>,
     /// Folders to move from the image in RAM onto a disk, in order.
     pub move_dirs: Vec<MoveDir>,
+    /// What is left in their places.
+    pub replace_by: ReplaceBy,
     /// Whether a range that could not be made fails the boot.
     pub required: bool,
     /// Whether mounted volumes get a line in the node's `/etc/fstab`.
@@ -38,6 +41,17 @@ pub struct MoveDir {
     pub from: String,
     /// Where its contents go: a folder below a mounted range.
     pub to: String,
+}
+
+/// What takes the place of a folder that was moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplaceBy {
+    /// A bind mount of where it went.
+    #[default]
+    Bind,
+    /// A symbolic link to there.
+    Symlink,
 }
 
 /// What numbers the disks.
@@ -131,6 +145,7 @@ impl MkdiskConf {
                 }
             }
             "MOVE_DIRS" => self.move_dirs = parse_move_dirs(assignment)?,
+            "MKDISK_MOVE" => self.replace_by = parse_replace_by(assignment)?,
             _ => self.warn(assignment, "not a setting of mkdisk, ignored"),
         }
         Ok(())
@@ -178,6 +193,14 @@ fn parse_order(assignment: &Assignment) -> Result<DiskOrder, ConfError> {
         "size" => Ok(DiskOrder::Size),
         "serial" => Ok(DiskOrder::Serial),
         _ => Err(value_error(assignment, "path, size or serial")),
+    }
+}
+
+fn parse_replace_by(assignment: &Assignment) -> Result<ReplaceBy, ConfError> {
+    match assignment.value.trim() {
+        "" | "bind" => Ok(ReplaceBy::Bind),
+        "symlink" => Ok(ReplaceBy::Symlink),
+        _ => Err(value_error(assignment, "bind or symlink")),
     }
 }
 
@@ -263,6 +286,23 @@ mod tests {
     }
 
     #[test]
+    fn a_moved_folder_is_replaced_by_a_bind_mount_unless_a_link_is_asked_for() {
+        let replaced = |text: &str| parse(text.as_bytes()).map(|conf| conf.replace_by);
+        for (text, by) in [
+            ("", ReplaceBy::Bind),
+            ("MKDISK_MOVE=", ReplaceBy::Bind),
+            ("MKDISK_MOVE=bind", ReplaceBy::Bind),
+            ("MKDISK_MOVE=symlink", ReplaceBy::Symlink),
+        ] {
+            assert_eq!(replaced(text), Ok(by), "{text}");
+        }
+        assert_eq!(
+            replaced("MKDISK_MOVE=hardlink").unwrap_err().to_string(),
+            "line 1: MKDISK_MOVE: \"hardlink\" is not bind or symlink"
+        );
+    }
+
+    #[test]
     fn a_bad_value_names_its_line() {
         let text = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
         assert_eq!(
@@ -295,8 +335,8 @@ mod tests {
     }
 
     /// Lines much like those of a site, with what must not be in them.
-    const NEARLY: &str = "((WIPE_ON_BOOT|MKDISK_REQUIRED|MKDISK_FSTAB|MKDISK_PROFILE|MKDISK_ORDER|FSCACHE_DIR|\
-        MOVE_DIRS|OTHER)=\"?(true|yes|no|size|serial|default|/[a-z./]{0,8}(:/[a-z./]{0,8})?|\
+    const NEARLY: &str = "((WIPE_ON_BOOT|MKDISK_REQUIRED|MKDISK_FSTAB|MKDISK_PROFILE|MKDISK_ORDER|MKDISK_MOVE|FSCACHE_DIR|\
+        MOVE_DIRS|OTHER)=\"?(true|yes|no|size|serial|symlink|default|/[a-z./]{0,8}(:/[a-z./]{0,8})?|\
         (/[a-c]{1,2}:/[d-f]{1,2}(/[ab])?,){0,3}|[a-z$`;:,/ .]{0,12})\"?\n){0,6}";
 
     proptest! {

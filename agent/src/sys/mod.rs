@@ -9,6 +9,7 @@ pub mod block;
 pub mod efivar;
 pub mod guard;
 pub mod holders;
+pub mod link;
 pub mod md;
 pub mod media;
 mod module;

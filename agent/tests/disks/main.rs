@@ -16,6 +16,7 @@ mod fake;
 mod fstab;
 mod idle;
 mod inventory;
+mod moved;
 mod profiles;
 mod running;
 mod safety;

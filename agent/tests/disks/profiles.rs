@@ -60,10 +60,12 @@ fn the_overlay_renders_the_tags_of_a_node() {
         ("mkdisk_fscache", "/scratch/fscache"),
         ("mkdisk_movedirs", "/var/log:/system/log,/tmp:/system/tmp"),
         ("mkdisk_wipeonboot", "true"),
+        ("mkdisk_move", "symlink"),
     ]);
     let conf = mkdisk_conf::parse(text.as_bytes()).unwrap();
     assert!(conf.wipe_on_boot && !conf.required);
     assert_eq!((conf.profile.as_str(), conf.move_dirs.len()), ("default", 2));
+    assert_eq!(conf.replace_by, mkdisk_conf::ReplaceBy::Symlink);
     assert_eq!(conf.warnings, Vec::<String>::new());
 }
 

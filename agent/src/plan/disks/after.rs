@@ -24,7 +24,8 @@ pub(super) fn plan_after(conf: &MkdiskConf, plan: &mut DiskPlan) {
             let text = format!("MOVE_DIRS: {}: a volume is mounted below it", dir.from);
             refuse(conf, plan, text);
         } else if is_provisioned(&dir.to) {
-            plan.after.push(Step::MoveDir { from: dir.from.clone(), to: dir.to.clone() });
+            let (from, to) = (dir.from.clone(), dir.to.clone());
+            plan.after.push(Step::MoveDir { from, to, replace_by: conf.replace_by });
         } else {
             let text =
                 format!("MOVE_DIRS: {} is not on a mounted volume, {} stays", dir.to, dir.from);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::mkdisk_conf::ReplaceBy;
 use crate::config::profile::Level;
 use crate::format::md::Geometry;
 
@@ -160,12 +161,14 @@ pub enum Step {
         /// Words for mount(8).
         options: Vec<String>,
     },
-    /// Moves a folder of the image onto a mounted volume and binds it back.
+    /// Moves a folder of the image onto a mounted volume, where it is seen from its old place.
     MoveDir {
         /// Path on the node.
         from: String,
         /// Path on the node.
         to: String,
+        /// What takes the old place.
+        replace_by: ReplaceBy,
     },
     /// Makes the folder of the file-system cache.
     MakeFscache {
@@ -253,7 +256,11 @@ impl fmt::Display for Step {
             Self::SwapOn { device } => write!(f, "swap to {device}"),
             Self::Mount { device, target, .. } => write!(f, "mount {device} on {target}"),
             Self::ListInFstab { target, .. } => write!(f, "list {target} in /etc/fstab"),
-            Self::MoveDir { from, to } => write!(f, "move {from} to {to}"),
+            Self::MoveDir { from, to, replace_by } => {
+                write!(f, "move {from} to {to}")?;
+                let is_link = *replace_by == ReplaceBy::Symlink;
+                if is_link { write!(f, " and leave a link") } else { Ok(()) }
+            }
             Self::MakeFscache { path } => write!(f, "make {path} for the file-system cache"),
         }
     }

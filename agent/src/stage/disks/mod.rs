@@ -182,8 +182,8 @@ pub fn move_dirs(kernel: &dyn Kernel, layout: &Layout, prepared: &mut Prepared, 
             Step::MakeFscache { path } if !needs_mount(path) => {
                 Err(anyhow::anyhow!("{path} is not on a mounted volume"))
             }
-            Step::MoveDir { from, to } => {
-                moving::move_folder(kernel, layout, from, to).map(|moved| {
+            Step::MoveDir { from, to, replace_by } => {
+                moving::move_folder(kernel, layout, from, to, *replace_by).map(|moved| {
                     prepared.copied.push((from.clone(), moved.copied));
                     if let Some(error) = moved.left {
                         prepared.say(log, &format!("warning: {error:#}"));

@@ -2,16 +2,18 @@
 //! cache's folder.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use rustix::mount::MountFlags;
 
+use crate::config::mkdisk_conf::ReplaceBy;
 use crate::config::node_path::is_within;
 use crate::layout::Layout;
 use crate::plan::disks::inventory::DeviceNumber;
 use crate::sys::Kernel;
 use crate::sys::attributes::{copy_attributes, sync_filesystem};
+use crate::sys::link::exchange_for_link;
 use crate::sys::mount::Mount;
 use crate::sys::root::make_folder;
 use crate::sys::tree::{empty_folder, open_folder};
@@ -78,16 +80,17 @@ pub(super) struct Moved {
     pub left: Option<anyhow::Error>,
 }
 
-/// Moves a folder of the image onto a volume and binds it back; only then, when it is
-/// seen nowhere, is the memory freed that it took.
+/// Moves a folder of the image onto a volume and puts a bind mount or a link in its place;
+/// only then, when it is seen nowhere, is the memory freed that it took.
 ///
 /// # Errors
-/// Whatever could not be copied or bound: the folder then stays as it was.
+/// Whatever could not be copied or replaced: the folder then stays as it was.
 pub(super) fn move_folder(
     kernel: &dyn Kernel,
     layout: &Layout,
     from: &str,
     to: &str,
+    replace_by: ReplaceBy,
 ) -> anyhow::Result<Moved> {
     let source =
         make_folder(&layout.sysroot, Path::new(from)).with_context(|| format!("finding {from}"))?;
@@ -104,13 +107,32 @@ pub(super) fn move_folder(
     // disk had one before.
     copy_attributes(&source, &old, &target).with_context(|| format!("setting mode of {to}"))?;
     sync_filesystem(&target).with_context(|| format!("writing {to} to its disk"))?;
-    // Opened before the bind mount hides it.
+    // Opened before it is hidden.
     let memory = open_folder(&source).with_context(|| format!("opening {from}"))?;
-    kernel
-        .mount(&Mount::bind(&target, &source))
-        .with_context(|| format!("binding {to} to {from}"))?;
-    let freed = empty_folder(memory).with_context(|| format!("freeing the memory of {from}"));
+    let aside = match replace_by {
+        ReplaceBy::Bind => {
+            let bound = kernel.mount(&Mount::bind(&target, &source));
+            bound.with_context(|| format!("binding {to} to {from}"))?;
+            None
+        }
+        ReplaceBy::Symlink => Some(
+            link(layout, &source, &target).with_context(|| format!("linking {from} to {to}"))?,
+        ),
+    };
+    let freed = empty_folder(memory).and_then(|()| aside.map_or(Ok(()), std::fs::remove_dir));
+    let freed = freed.with_context(|| format!("freeing the memory of {from}"));
     Ok(Moved { copied, left: freed.err() })
+}
+
+/// Puts a link to `target` where `source` is; where that is afterwards.
+fn link(layout: &Layout, source: &Path, target: &Path) -> anyhow::Result<PathBuf> {
+    let is_below = |(_, place): &(DeviceNumber, String)| Path::new(place).starts_with(source);
+    if let Some((_, place)) = read_mounts(layout).iter().find(|mount| is_below(mount)) {
+        bail!("something is mounted on {place}, which a link would hide");
+    }
+    // As the node itself will see it.
+    let leads_to = Path::new("/").join(target.strip_prefix(&layout.sysroot)?);
+    Ok(exchange_for_link(source, &leads_to)?)
 }
 
 /// Makes the folder of the file-system cache, for root alone.

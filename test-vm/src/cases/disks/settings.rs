@@ -12,7 +12,7 @@ use crate::node::Node;
 /// A second boot.
 pub const KEPT: Case = Case {
     name: "kept-data",
-    about: "blank disks are made ready without WIPE_ON_BOOT; the next boots find the data, also with disk=keep",
+    about: "blank disks are made ready without WIPE_ON_BOOT; the next boots find the data, also with disk=keep and by a link",
     size: Size::Tiny,
     run: kept,
 };
@@ -85,8 +85,9 @@ fn kept(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let first = uuids(&disks, facts)?;
     node.question.writes.clear();
 
-    for (wipe, brake) in [(false, "auto"), (true, "keep")] {
-        node.mkdisk(wipe, settings, PROFILE)?;
+    node.ask(&["/var/log"]);
+    for (wipe, brake, place) in [(false, "auto", "bind"), (true, "keep", "symlink")] {
+        node.mkdisk(wipe, &format!("{settings}MKDISK_MOVE={place}\n"), PROFILE)?;
         node.argue("rsinit.disk", brake);
         let boot = node.boot(|_| {}).with_context(|| format!("booting again with disk={brake}"))?;
         let answer = boot.answer().with_context(|| format!("booting again with disk={brake}"))?;
@@ -101,6 +102,10 @@ fn kept(bench: &Bench, facts: &mut Facts) -> Result<()> {
         }
         let log = answer.text("/var/log/image.log");
         facts.equal("a moved folder still has the image's file", log, "written by the image\n");
+        let is_link = answer.look("/var/log").starts_with("link ");
+        let is_mounted = answer.mount("/var/log").is_some();
+        let wanted = (place == "symlink", place == "bind");
+        facts.equal(&format!("in its place is a {place}"), (is_link, is_mounted), wanted);
         let again = uuids(&disks, facts)?;
         facts.equal("the arrays are the same", &again, &first);
     }
