@@ -51,20 +51,23 @@ fn contents(prepared: &Prepared) -> Vec<String> {
     plan.disks.iter().map(|disk| disk.contents.clone()).collect()
 }
 
-/// Boots without wiping on what is there: all is mounted and nothing is written.
-fn boot_unchanged(node: &mut Node, what: &str) -> Vec<String> {
-    node.set("WIPE_ON_BOOT=false", PROFILE);
+/// What a boot that changes nothing finds on the disks, and how many lines it says.
+type End = (Vec<String>, usize);
+
+/// Boots without wiping on what is there: all is mounted, nothing is written, every disk is
+/// equal before and after, and `e2fsck -fn` finds nothing in what is mounted.
+fn boot_unchanged(node: &Node, mounted: &[&str], what: &str) -> End {
     let before = node.digests();
     let kernel = node.kernel();
     let prepared = node.boot(&kernel);
-    kernel.power_off();
-    assert_eq!(prepared.mounted, MOUNTED, "{what}: {:#?}", prepared.lines);
+    assert_eq!(prepared.mounted, mounted, "{what}: {:#?}", prepared.lines);
     assert!(kernel.written().is_empty(), "{what}: {:?}", kernel.calls());
+    check(node, &kernel, what);
+    kernel.power_off();
     assert_eq!(before, node.digests(), "{what}");
-    contents(&prepared)
+    (contents(&prepared), prepared.lines.len())
 }
 
-/// `e2fsck -fn` finds nothing in what is mounted.
 fn check(node: &Node, kernel: &FakeKernel, what: &str) {
     for (device, _) in kernel.mounts() {
         let path = node.layout.dev.join(&device);
@@ -81,7 +84,8 @@ fn cut_everywhere(first: &str, second: &str, prepare: Prepare) -> usize {
     assert_eq!(whole.boot(&kernel).mounted, MOUNTED);
     kernel.power_off();
     let events = kernel.events();
-    let expected = boot_unchanged(&mut whole, "undisturbed");
+    whole.set("WIPE_ON_BOOT=false", PROFILE);
+    let expected = boot_unchanged(&whole, &MOUNTED, "undisturbed");
     let states = (0..=events.len()).flat_map(|point| LOSSES.map(|loss| (point, loss)));
     for (point, loss) in states.step_by(stride(STRIDE)) {
         let what = format!("power cut after {point} of {}, {loss:?} lost", events.len());
@@ -92,9 +96,9 @@ fn cut_everywhere(first: &str, second: &str, prepare: Prepare) -> usize {
         let kernel = node.kernel();
         let prepared = node.boot(&kernel);
         assert_eq!(prepared.mounted, MOUNTED, "{what}: {:#?}", prepared.lines);
-        check(&node, &kernel, &what);
         kernel.power_off();
-        assert_eq!(boot_unchanged(&mut node, &what), expected, "{what}");
+        node.set("WIPE_ON_BOOT=false", PROFILE);
+        assert_eq!(boot_unchanged(&node, &MOUNTED, &what), expected, "{what}");
         assert_eq!(canary, node.digest(1), "{what}");
     }
     let writes = events.iter().filter(|event| matches!(event, Event::Write { .. }));
@@ -142,9 +146,15 @@ fn power_may_go_again_while_the_rest_of_a_cut_boot_is_cleared_away() {
     assert!(points >= 40, "{points}");
 }
 
-/// The agent ends after each call in turn, arrays run on, and it is started again.
+/// The agent ends after each call in turn, arrays run on, and it is started again, on these and
+/// after a reboot.
 #[test]
 fn the_agent_may_be_killed_anywhere_and_started_again() {
+    let whole = node("WIPE_ON_BOOT=false", blank);
+    let kernel = whole.kernel();
+    whole.boot(&kernel);
+    kernel.power_off();
+    let expected = boot_unchanged(&whole, &MOUNTED, "undisturbed");
     let mut killed = 0;
     for point in (0..).step_by(stride(13)) {
         let node = node("WIPE_ON_BOOT=false", blank);
@@ -156,9 +166,14 @@ fn the_agent_may_be_killed_anywhere_and_started_again() {
         let prepared = node.boot(&kernel);
         assert_eq!(prepared.mounted, MOUNTED, "after {point}: {:#?}", prepared.lines);
         kernel.mend();
+        let ready = node.digests();
         let again = node.boot(&kernel);
         assert_eq!(again.mounted, MOUNTED, "after {point}: {:#?}", again.lines);
         assert!(kernel.calls().is_empty(), "after {point}: {:?}", kernel.calls());
+        assert_eq!(ready, node.digests(), "after {point}");
+        kernel.power_off();
+        let what = format!("after {point} and a reboot");
+        assert_eq!(boot_unchanged(&node, &MOUNTED, &what), expected, "{what}");
         assert_eq!(canary, node.digest(1), "after {point}");
         if is_whole {
             break;
@@ -169,28 +184,35 @@ fn the_agent_may_be_killed_anywhere_and_started_again() {
 
 #[test]
 fn a_mirror_with_a_spare_is_finished_after_cuts_anywhere() {
-    const SPARE: &str = "disk_config[1]=raid1:ext4:/system:spare";
+    const SPARE: &str = "disk_config[1]=\"\"\ndisk_config[2]=raid1:ext4:/system:spare";
     let boot = |node: &Node, fuse: usize| {
         let kernel = node.kernel().with_fuse(fuse);
         let prepared = node.boot(&kernel);
         kernel.power_off();
         prepared
     };
+    let fresh = || {
+        let mut node = Node::new(4, DISK);
+        node.set("WIPE_ON_BOOT=false", SPARE);
+        node.write(1, 12345, b"canary");
+        node
+    };
+    let whole = fresh();
+    assert_eq!(boot(&whole, usize::MAX).mounted, ["/system"]);
+    let expected = boot_unchanged(&whole, &["/system"], "undisturbed");
+    let canary = whole.digest(1);
     let mut points = 0;
     for first in (0..).step_by(stride(3)) {
         let mut is_cut = true;
         for second in (0..).step_by(stride(3) * 2) {
-            let mut node = Node::new(3, DISK);
-            node.set("WIPE_ON_BOOT=false", SPARE);
+            let node = fresh();
             is_cut = boot(&node, first).mounted.is_empty();
             let what = format!("cut before calls {first} and {second}");
             let is_again = is_cut && boot(&node, second).mounted.is_empty();
             let prepared = boot(&node, usize::MAX);
             assert_eq!(prepared.mounted, ["/system"], "{what}: {:#?}", prepared.lines);
-            let again = node.kernel();
-            let prepared = node.boot(&again);
-            assert!(again.written().is_empty(), "{what}: {:?}", again.calls());
-            assert_eq!(prepared.lines.len(), 2, "{what}: {:#?}", prepared.lines);
+            assert_eq!(boot_unchanged(&node, &["/system"], &what), expected, "{what}");
+            assert_eq!(canary, node.digest(1), "{what}");
             points += 1;
             if !is_again {
                 break;
