@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 
 use super::context::{Context, Done};
-use super::disks::{self, Prepared, Sources};
+use super::disks::{self, CONF, PROFILES, Prepared, Sources};
 use super::overlay::Overlay;
 use crate::config::mkdisk_conf;
 use crate::log;
@@ -14,11 +14,6 @@ use crate::report::{DisksReport, MovedReport, VolumeReport};
 
 /// The stage's name.
 pub const NAME: &str = "disks";
-
-/// The settings, in the overlay or the image.
-const CONF: &str = "etc/mkdisk/mkdisk.conf";
-/// The profiles, one a file.
-const PROFILES: &str = "etc/mkdisk/profiles.d";
 
 /// The settings in the system overlay; none where a part of them can only be in
 /// the image: then the disks wait for the image.

@@ -37,6 +37,7 @@ pub use cli::{run_command, run_mkdisk};
 pub use copy::{Copied, copy_tree};
 pub(super) use inventory::read_mounts;
 pub use record::{Outcome, Prepared};
+pub(super) use settings::{CONF, PROFILES};
 pub use settings::{Sources, read_sources};
 pub(super) use status::read_status;
 

@@ -12,11 +12,9 @@ use crate::config::profile::{self, Profile};
 use crate::sys::root::resolve;
 
 /// Where the settings lie below a root.
-const CONF: &str = "etc/mkdisk/mkdisk.conf";
+pub(in crate::stage) const CONF: &str = "etc/mkdisk/mkdisk.conf";
 /// One file a profile.
-const PROFILES: &str = "etc/mkdisk/profiles.d";
-/// The same below `/etc`.
-const IN_ETC: [&str; 2] = ["mkdisk/mkdisk.conf", "mkdisk/profiles.d"];
+pub(in crate::stage) const PROFILES: &str = "etc/mkdisk/profiles.d";
 
 /// The texts, from an overlay or from the image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +32,8 @@ impl Sources {
     /// # Errors
     /// Those of writing the files.
     pub fn keep(&self, etc: &Path) -> anyhow::Result<()> {
-        let [conf, profiles] = IN_ETC.map(|path| etc.join(path));
+        let [conf, profiles] =
+            [CONF, PROFILES].map(|path| etc.join(path.trim_start_matches("etc/")));
         fs::create_dir_all(&profiles).with_context(|| format!("making {}", profiles.display()))?;
         let write = |path: &Path, text: &[u8]| {
             fs::write(path, text).with_context(|| format!("writing {}", path.display()))
