@@ -44,6 +44,24 @@ fn secrets_are_mounted_around_the_hook_and_gone_after_it() {
 }
 
 #[test]
+fn folders_move_to_disks_when_the_hook_has_written_its_log_and_the_secrets_are_gone() {
+    let bench = Bench::new(|_| ());
+    let folder = bench.dir.path().join("system/etc/mkdisk");
+    fs::create_dir_all(folder.join("profiles.d")).unwrap();
+    let conf = "MKDISK_PROFILE=p\nMOVE_DIRS=/var/log:/system/log\n";
+    fs::write(folder.join("mkdisk.conf"), conf).unwrap();
+    fs::write(folder.join("profiles.d/p"), "disk_config[1]=none:ext4:/system\n").unwrap();
+    let kernel = Recorder { says: "ok=2\n", ..bench.recorder() };
+    let (result, report) = bench.boot(&kernel, "rsinit.preboot=/etc/preboot");
+    assert_eq!(result, Ok(()));
+    let stage = |name: &str| report.stages.iter().position(|stage| stage.name == name).unwrap();
+    assert!(stage("disks") < stage("preboot"), "{report:#?}");
+    assert!(stage("preboot") < stage("secrets-gone"), "{report:#?}");
+    assert!(stage("secrets-gone") < stage("mounts"), "{report:#?}");
+    assert!(stage("mounts") < stage("hand-over"), "{report:#?}");
+}
+
+#[test]
 fn a_hook_that_fails_is_warned_about_and_leaves_no_secrets() {
     let bench = Bench::new(|_| ());
     let kernel = Recorder { hook: Ok(Exit::Status(1)), ..bench.recorder() };
