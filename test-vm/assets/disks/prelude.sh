@@ -97,6 +97,33 @@ state() {
     done
 }
 
+# keep DISK…: all that they hold, past the page cache. Zeros take no memory.
+keep() {
+    for disk; do
+        dd if=/dev/$disk of=/tmp/kept.$disk iflag=direct bs=1M conv=sparse 2> /tmp/said ||
+            { echo "fault: $disk is not read"; cat /tmp/said; }
+    done
+}
+
+# same DISK…: compares all that they hold with what was kept of it.
+same() {
+    for disk; do
+        dd if=/dev/$disk iflag=direct bs=1M 2> /tmp/said | cmp - /tmp/kept.$disk ||
+            { echo "fault: $disk differs"; return 1; }
+    done
+    echo "$# members are the same"
+}
+
+# again DISK…: one more run on disks that are ready, killed where it would mount: it has started
+# all arrays. Then they are stopped, and every byte of every member is compared.
+again() {
+    keep "$@"
+    killed mount rsinit disks apply --root /lab 2> /tmp/agent
+    grep -c '^md.* : active' /proc/mdstat
+    stop
+    same "$@" || cat /tmp/agent
+}
+
 # Unmounts every ext4 and checks it.
 check() {
     mounts | sort -rk2 > /tmp/mounts

@@ -27,6 +27,38 @@ const BLKSSZGET: u64 = 0x1268;
 /// The direction of an ioctl that only reads (`_IOC_READ`).
 const READS: u64 = 0x8000_0000;
 
+/// Where a program is to be stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum At {
+    /// Nowhere: it runs to its end.
+    End,
+    /// Before the call with this number, from 0.
+    Number(usize),
+    /// Before the first call of this name, `mount`.
+    First(String),
+}
+
+impl At {
+    /// `-`, a number, or a name.
+    fn parse(word: &OsString) -> Result<Self> {
+        let word = word.to_str().context("reading where to stop")?;
+        Ok(match word.parse() {
+            Ok(number) => Self::Number(number),
+            Err(_) if word == "-" => Self::End,
+            Err(_) => Self::First(word.to_owned()),
+        })
+    }
+
+    /// Whether it is before this call, which `points` others came before.
+    fn is(&self, points: usize, call: &str) -> bool {
+        match self {
+            Self::End => false,
+            Self::Number(number) => points == *number,
+            Self::First(name) => call == name,
+        }
+    }
+}
+
 /// What came of a traced program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
@@ -61,10 +93,11 @@ pub fn act(name: &str) -> Option<ExitCode> {
     }))
 }
 
-/// `killed N|- PROGRAM…`: kills the program before its call number N; `-` lets it run and counts.
+/// `killed N|CALL|- PROGRAM…`: kills the program before its call number N, or its first CALL; `-`
+/// lets it run and counts.
 fn killed(argv: &[OsString]) -> Result<ExitCode> {
-    let (at, argv) = argv.split_first().context("killed N|- PROGRAM")?;
-    match trace(argv, number(at)?)? {
+    let (at, argv) = argv.split_first().context("killed N|CALL|- PROGRAM")?;
+    match trace(argv, &At::parse(at)?)? {
         Outcome::Ended { points, status } => {
             println!("ran through {points} points, status {status}");
             Ok(ExitCode::SUCCESS)
@@ -81,18 +114,13 @@ fn killed(argv: &[OsString]) -> Result<ExitCode> {
 /// to go.
 fn held(argv: &[OsString]) -> Result<ExitCode> {
     let (at, argv) = argv.split_first().context("held N PROGRAM")?;
-    let outcome = trace(argv, number(at)?)?;
+    let outcome = trace(argv, &At::parse(at)?)?;
     let Outcome::Stopped { before, .. } = outcome else { bail!("it was not held: {outcome:?}") };
     let mut port = OpenOptions::new().write(true).open(PORT)?;
     port.write_all(format!("\n{HELD} {before}\n").as_bytes())?;
     loop {
         std::thread::sleep(Duration::from_secs(60));
     }
-}
-
-fn number(word: &OsString) -> Result<Option<usize>> {
-    let word = word.to_str().context("reading a number")?;
-    if word == "-" { Ok(None) } else { Ok(Some(word.parse().context("reading a number")?)) }
 }
 
 /// Becomes `argv`, traced by the parent.
@@ -105,11 +133,11 @@ fn become_traced(argv: &[OsString]) -> Result<()> {
     Err(Command::new(program).args(words).exec()).context("starting it")
 }
 
-/// Runs `argv` up to the call with the number `at` (from 0), or to its end.
+/// Runs `argv` up to the call `at`, or to its end.
 ///
 /// # Errors
 /// The program cannot be traced.
-fn trace(argv: &[OsString], at: Option<usize>) -> Result<Outcome> {
+fn trace(argv: &[OsString], at: &At) -> Result<Outcome> {
     let mut command = Command::new("/proc/self/exe");
     let child = command.arg0(TRACED).args(argv).spawn().context("starting it")?;
     let program = Pid::from_raw(i32::try_from(child.id())?);
@@ -131,7 +159,7 @@ fn trace(argv: &[OsString], at: Option<usize>) -> Result<Outcome> {
                 if !is_entry {
                     inside.remove(&thread);
                 } else if let Some(before) = describe(thread)? {
-                    if at == Some(points) {
+                    if at.is(points, &before) {
                         return Ok(Outcome::Stopped { before, program });
                     }
                     points += 1;
@@ -190,4 +218,20 @@ fn describe(thread: Pid) -> Result<Option<String>> {
     let target = target.to_string_lossy();
     let is_ours = ["/dev/nvme", "/dev/md", "/sys/"].iter().any(|begin| target.starts_with(begin));
     Ok(is_ours.then(|| format!("{name} {}", target.rsplit('/').next().unwrap_or_default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_is_a_number_a_name_or_none() {
+        let parse = |word: &str| At::parse(&word.into()).unwrap();
+        assert_eq!(parse("-"), At::End);
+        assert_eq!(parse("12"), At::Number(12));
+        assert_eq!(parse("mount"), At::First("mount".to_owned()));
+        assert!(parse("12").is(12, "mount") && !parse("12").is(11, "mount"));
+        assert!(parse("mount").is(3, "mount") && !parse("mount").is(3, "umount"));
+        assert!(!parse("-").is(0, "mount"));
+    }
 }

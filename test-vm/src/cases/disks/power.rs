@@ -15,7 +15,7 @@ use crate::witness::HELD;
 /// The case.
 pub const CASE: Case = Case {
     name: "power-cut",
-    about: "the power goes at 2 points of making arrays: the next boot ends in the same state",
+    about: "the power goes at 2 points of making arrays: the next boot ends in the same state, one more run writes nothing",
     size: Size::Tiny,
     run: |bench, facts| cut(bench, facts, 2),
 };
@@ -30,10 +30,14 @@ disk_config[6]=\"none:ext4:/data\"
 ";
 
 /// What this boot came to, on the second serial port: the power may go before the witness tells.
+///
+/// One more run without wiping then leaves every byte of every member.
 const LOOK: &str = "{ echo '== state'; state; check; echo '== end'; } > /dev/ttyS1
 stop
 mkdir -p /lab/etc && cp -a /etc/mkdisk /lab/etc/
-anew() { undo; blank nvme1n1 nvme2n1 nvme3n1 nvme4n1 nvme5n1; sync; }
+members='nvme1n1 nvme2n1 nvme3n1 nvme4n1 nvme5n1'
+{ echo '== again'; again $members; echo '== over'; } > /dev/ttyS1
+anew() { undo; blank $members; sync; }
 ";
 
 /// How many points there are.
@@ -73,6 +77,9 @@ fn cut(bench: &Bench, facts: &mut Facts, count: usize) -> Result<()> {
         let saw = format!("{differs:?}");
         facts.holds(&format!("cut before {point}: the same state"), state == wanted, saw);
         facts.holds("every tool is content", !said.contains("fault:"), &said);
+        let again = between(&said, "== again\n", "== over")?;
+        let wanted = "killed before mount\n2\n5 members are the same\n";
+        facts.equal("one more run leaves every byte", again, wanted);
         facts.equal("the unused disk keeps every byte", &canary.digest()?, &before);
         if turn < count {
             point = format!("{} ({at} of {points})", between(&said, HELD, "\n")?.trim());
