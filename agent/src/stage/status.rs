@@ -43,14 +43,17 @@ pub fn run(args: &mut lexopt::Parser) -> anyhow::Result<ExitCode> {
         "prometheus" => print!("{}", prometheus(&facts, &checks)),
         _ => print!("{}", lines(&checks)),
     }
-    // Whoever collects metrics reads the problem in them.
-    let code = match (worst, &facts.report) {
+    Ok(ExitCode::from(exit_status(&form, worst, facts.report.is_some())))
+}
+
+/// What scripts are told; whoever collects metrics reads the problem in them.
+fn exit_status(form: &str, worst: State, has_report: bool) -> u8 {
+    match worst {
         _ if form == "prometheus" => 0,
-        (_, None) => UNKNOWN,
-        (State::Problem, _) => PROBLEM,
-        (State::Ok | State::Warning, _) => 0,
-    };
-    Ok(ExitCode::from(code))
+        _ if !has_report => UNKNOWN,
+        State::Problem => PROBLEM,
+        State::Ok | State::Warning => 0,
+    }
 }
 
 /// Reads what the checks judge; `root` is the node's own root.
@@ -89,6 +92,17 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scripts_are_told_a_problem_from_a_node_that_another_has_booted() {
+        for form in ["", "json"] {
+            assert_eq!(exit_status(form, State::Ok, true), 0);
+            assert_eq!(exit_status(form, State::Warning, true), 0);
+            assert_eq!(exit_status(form, State::Problem, true), 1);
+            assert_eq!(exit_status(form, State::Problem, false), 2);
+        }
+        assert_eq!(exit_status("prometheus", State::Problem, false), 0);
+    }
 
     #[test]
     fn facts_are_read_from_the_node_s_own_files() {

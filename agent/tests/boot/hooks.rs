@@ -62,6 +62,57 @@ fn folders_move_to_disks_when_the_hook_has_written_its_log_and_the_secrets_are_g
 }
 
 #[test]
+fn the_secrets_server_is_found_by_its_name() {
+    let bench = Bench::new(|_| ());
+    let kernel = bench.recorder();
+    let extra = "rsinit.preboot=/etc/preboot rsinit.secrets=nfs://localhost/cluster/keys?vers=4.2";
+    let (result, report) = bench.boot(&kernel, extra);
+    assert_eq!((result, report.outcome), (Ok(()), Outcome::Ok), "{report:?}");
+    let Some(Call::Mount(fstype, source, target)) = kernel.calls().get(1).cloned() else {
+        panic!("{:?}", kernel.calls())
+    };
+    assert_eq!((fstype.as_str(), target.as_str()), ("nfs4", "/sysroot/secrets"));
+    assert_eq!(source, "localhost:/cluster/keys");
+    // The kernel resolves no name: it is given the address besides.
+    let options = kernel.options.lock().unwrap()[1].clone();
+    let is_local = ["addr=127.0.0.1,", "addr=::1,"].iter().any(|word| options.contains(word));
+    assert!(is_local && options.starts_with("vers=4.2,"), "{options}");
+
+    fs::remove_dir_all(bench.sysroot()).unwrap();
+    let kernel = bench.recorder();
+    // Longer than a label may be: nobody is asked for it.
+    let name = "x".repeat(64);
+    let extra = format!(
+        "rsinit.preboot=/etc/preboot rsinit.deadline=2 rsinit.secrets=nfs://{name}.test/keys"
+    );
+    let (_, report) = bench.boot(&kernel, &extra);
+    assert!(report.warnings[0].starts_with("secrets: resolving xxx"), "{report:?}");
+    assert!(!kernel.calls().iter().any(|call| matches!(call, Call::Run(..))));
+}
+
+#[test]
+fn the_hook_resolves_names_as_the_initramfs_does_where_the_image_has_no_server_for_it() {
+    for (theirs, is_lent) in [("", true), ("nameserver 10.0.0.2\n", false)] {
+        let bench = Bench::new(|tree| fs::write(tree.join("etc/resolv.conf"), theirs).unwrap());
+        fs::create_dir_all(bench.dir.path().join("etc")).unwrap();
+        fs::write(bench.dir.path().join("etc/resolv.conf"), "nameserver 10.0.0.1\n").unwrap();
+        let kernel = bench.recorder();
+        let (result, _) = bench.boot(&kernel, "rsinit.preboot=/etc/preboot");
+        assert_eq!(result, Ok(()));
+        let calls = kernel.calls();
+        let at = |wanted: &Call| calls.iter().position(|call| call == wanted);
+        let lent = at(&mount("", "/etc/resolv.conf", "/sysroot/etc/resolv.conf"));
+        let ran = at(&Call::Run("/etc/preboot".to_owned(), vec![]));
+        let taken = at(&unmount("/sysroot/etc/resolv.conf"));
+        assert!(ran.is_some(), "{calls:?}");
+        // Nothing is earlier than everything else.
+        let wanted =
+            if is_lent { lent.is_some() && lent < ran && ran < taken } else { lent.is_none() };
+        assert!(wanted, "{calls:?}");
+    }
+}
+
+#[test]
 fn a_hook_that_fails_is_warned_about_and_leaves_no_secrets() {
     let bench = Bench::new(|_| ());
     let kernel = Recorder { hook: Ok(Exit::Status(1)), ..bench.recorder() };

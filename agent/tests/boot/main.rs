@@ -171,6 +171,10 @@ fn the_report_says_who_booted_from_what_and_how_each_part_ended() {
     assert_eq!(report.hooks.len(), 1);
     assert_eq!((report.hooks[0].name.as_str(), report.hooks[0].status), ("/etc/preboot", Some(0)));
     assert_eq!(report.disks, None);
+    assert_eq!(
+        (report.kernel.as_str(), report.agent.as_str()),
+        ("4.18.0", env!("CARGO_PKG_VERSION"))
+    );
     let fetched = report.stages.iter().find(|stage| stage.name == "image").unwrap();
     assert!(fetched.end_ms >= Some(fetched.start_ms));
     assert_eq!(fetched.bytes, Some(report.archives[1].bytes));

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use rsinit::layout::Layout;
 use rsinit::report::{Outcome, Report};
 use rsinit::stage::tries::VARIABLE;
+use rsinit::sys::process::Exit;
+use test_vm::server::{Fault, Rule};
 
 use super::Bench;
 use super::kernel::{Call, Recorder};
@@ -41,6 +43,51 @@ fn a_boot_that_failed_tells_the_head_node_cause_next_step_and_report() {
     let sent: Report = serde_json::from_str(json.split_once("@cee: ").unwrap().1).unwrap();
     assert_eq!(sent, report);
     assert_eq!((sent.outcome, sent.error), (Outcome::Failed, Some(cause)));
+}
+
+/// A way to fail: what is done to the site, what the kernel does, and how the cause begins.
+type Failing = (fn(&Bench), fn(Recorder) -> Recorder, &'static str);
+
+/// What no other test and no case in a machine lets the head node hear.
+const CLASSES: [Failing; 4] = [
+    (
+        |bench| bench.server.faults().add(Rule::always(Fault::Status(404)).stage("runtime")),
+        |kernel| kernel,
+        "runtime-overlay: GET http://127.0.0.1:",
+    ),
+    (
+        |bench| {
+            let folder = bench.dir.path().join("system/warewulf/wwinit.d");
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("10-sfdisk.sh"), "").unwrap();
+        },
+        |kernel| Recorder { hook: Ok(Exit::Status(1)), ..kernel },
+        "wwinit.d: warewulf/wwinit.d/10-sfdisk.sh ended with exit status 1",
+    ),
+    (|_| (), |kernel| Recorder { refuses: vec![("tmpfs", 12)], ..kernel }, "root: mounting "),
+    (
+        |_| (),
+        |kernel| Recorder { holds: vec![("/sysroot/secrets", 16)], ..kernel },
+        "secrets-gone: unmounting ",
+    ),
+];
+
+#[test]
+fn each_way_to_fail_is_heard_at_the_head_node_with_its_next_step() {
+    for (spoil, change, begin) in CLASSES {
+        let bench = Bench::new(|_| ());
+        spoil(&bench);
+        let (server, argument) = syslog();
+        let kernel = change(bench.recorder());
+        let extra = format!("{argument} rsinit.preboot=/etc/preboot rsinit.deadline=3");
+        let cause = bench.boot(&kernel, &extra).0.unwrap_err();
+        assert!(cause.starts_with(begin), "{cause}");
+        let (line, json) = (hear(&server), hear(&server));
+        assert!(line.contains(&format!("boot failed: {cause}; next step: ")), "{line}");
+        let sent: Report = serde_json::from_str(json.split_once("@cee: ").unwrap().1).unwrap();
+        assert_eq!((sent.outcome, sent.error), (Outcome::Failed, Some(cause)));
+        assert!(sent.next_step.is_some_and(|step| line.ends_with(&step)), "{line}");
+    }
 }
 
 #[test]
