@@ -1,12 +1,15 @@
 //! The shell that a failed boot opens where somebody sits at the console, and what an
 //! administrator who types what the console proposes gets to see.
 
+use std::io::Write as _;
 use std::process::ChildStdin;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{Bench, Case, Size};
 use crate::console::agent_lines;
+use crate::debian::Release;
 use crate::facts::Facts;
 use crate::initramfs::Flavour;
 use crate::node::{Node, Power, gave_up};
@@ -22,18 +25,83 @@ pub const CASE: Case = Case {
     run,
 };
 
+/// With an older dracut and systemd in the initramfs.
+pub const BULLSEYE: Case = Case {
+    name: "emergency-bullseye",
+    about: "Debian 11's initramfs, dracut 051: the shell that rsinit.onfail=shell asks for; leaving it boots",
+    size: Size::Full(Release::Bullseye),
+    run: |bench, facts| of_release(bench, Release::Bullseye, &[], facts),
+};
+
+/// With a newer dracut and systemd in the initramfs.
+pub const TRIXIE: Case = Case {
+    name: "emergency-trixie",
+    about: "Debian 13's initramfs, dracut 106: the shell of rsinit.onfail=shell, with root unlocked by SYSTEMD_SULOGIN_FORCE=1 and without; leaving it boots",
+    size: Size::Full(Release::Trixie),
+    run: |bench, facts| {
+        of_release(bench, Release::Trixie, &[("SYSTEMD_SULOGIN_FORCE", "1")], facts)?;
+        locked(release_node(bench, Release::Trixie)?, facts).context("with root locked")
+    },
+};
+
+/// How long sulogin may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// How the console introduces the commands.
 const PROPOSED: &str = "rsinit: failed: worth running in the shell: ";
 
 fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
-    no_image(bench, facts).context("booting without an image")?;
+    // dracut's own init.
+    no_image(bench.tiny()?, facts).context("booting without an image")?;
     no_disk(bench, facts).context("booting without the required disk")?;
     no_route(bench, facts).context("booting without a route")
 }
 
-/// dracut's own init. The image is built while the administrator looks.
-fn no_image(bench: &Bench, facts: &mut Facts) -> Result<()> {
-    let mut node = bench.tiny()?;
+/// A node with the release's kernel and initramfs; of its image nothing is needed.
+fn release_node<'a>(bench: &Bench<'a>, release: Release) -> Result<Node<'a>> {
+    let mut node = Node::full(bench.stand(), release)?;
+    node.image.clone_from(&bench.cluster.artifacts.tiny);
+    Ok(node)
+}
+
+fn of_release(
+    bench: &Bench,
+    release: Release,
+    more: &[(&str, &str)],
+    facts: &mut Facts,
+) -> Result<()> {
+    let mut node = release_node(bench, release)?;
+    for (name, value) in more {
+        node.argue(name, value);
+    }
+    no_image(node, facts)
+}
+
+/// Root is locked in the initramfs, and sulogin opens no shell: the cause stands on the console,
+/// and Enter tries the boot again.
+fn locked(mut node: Node, facts: &mut Facts) -> Result<()> {
+    ask_for_shell(&mut node);
+    node.argue("rsinit.deadline", "20");
+    let mut power =
+        node.switch_on(|faults| faults.add(Rule::always(Fault::Status(404)).stage("image")))?;
+    let mut keyboard = fall(&node, &mut power, "rsinit: image: ", &["404"], facts)?;
+    let waits = |text: &str| text.contains("Press Enter to continue").then(String::new);
+    let ending = power.running.wait(PATIENCE, waits)?;
+    facts.holds("sulogin waits for Enter", opened(&ending), format!("{ending:?}"));
+    let why = "the root account is locked";
+    facts.contains("and says why it opens no shell", &power.running.console.text(), &[why]);
+    power.server.faults().clear();
+    writeln!(keyboard).and_then(|()| keyboard.flush()).context("pressing Enter")?;
+    let ending = power.running.wait(node.limit, |_| None)?;
+    let boot = node.finish(power, ending)?;
+    facts.equal("Enter boots the node", &boot.ending, &Ending::Off(Some(0)));
+    let hostname = boot.answer()?.text("/etc/hostname").trim();
+    facts.equal("whole", hostname, &node.number.name());
+    Ok(())
+}
+
+/// The image is built while the administrator looks.
+fn no_image(mut node: Node, facts: &mut Facts) -> Result<()> {
     ask_for_shell(&mut node);
     node.argue("rsinit.deadline", "20");
     let mut power =
@@ -118,7 +186,7 @@ fn no_route(bench: &Bench, facts: &mut Facts) -> Result<()> {
     facts.contains("the check says what is still missing", &said.text, &parts);
     let said = shell.run(&kernel)?;
     facts.contains("the kernel's log has it too", &said.text, &["rsinit: network: "]);
-    let ending = power.running.wait(std::time::Duration::ZERO, |_| None)?;
+    let ending = power.running.wait(Duration::ZERO, |_| None)?;
     node.finish(power, ending)?;
     Ok(())
 }

@@ -155,6 +155,8 @@ pub const LONG: &[Case] = &[
     releases::BULLSEYE,
     managed::CASE,
     ipv6::LATE,
+    emergency::BULLSEYE,
+    emergency::TRIXIE,
     pxe::VERSIONS_BIOS,
     pxe::VERSIONS_UEFI,
     pxe::TRIES,
