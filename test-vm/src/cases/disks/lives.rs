@@ -122,6 +122,41 @@ mkdir -p /mnt
 mount -o ro -t ext4 /dev/md0 /mnt && cat /mnt/file
 undo";
 
+/// What the kernel's own autodetection leaves, which only knows arrays of metadata 0.90 on partitions
+/// of type fd, and only where md is built in: mdadm starts the like here.
+const AUTODETECTED: &str = "blank_ends nvme1n1 nvme2n1 nvme3n1
+for disk in nvme1n1 nvme2n1; do
+    printf '\\0\\0\\0\\0\\375\\0\\0\\0\\0\\010\\0\\0\\0\\0\\040\\0' > /tmp/partition
+    { dd if=/dev/zero bs=446 count=1; cat /tmp/partition; dd if=/dev/zero bs=48 count=1
+      printf '\\125\\252'; } 2> /tmp/said > /tmp/table
+    dd if=/tmp/table of=/dev/$disk conv=fsync 2> /tmp/said && blockdev --rereadpt /dev/$disk ||
+        { echo \"fault: partitioning $disk\"; cat /tmp/said; }
+done
+mdadm --create /dev/md0 --run --metadata=0.90 --level=1 --raid-devices=2 --assume-clean \
+    /dev/nvme1n1p1 /dev/nvme2n1p1 || echo 'fault: create'
+mke2fs -q -t ext4 /dev/md0 && mkdir -p /mnt && mount -t ext4 /dev/md0 /mnt || echo 'fault: mounting'
+echo somebody > /mnt/file
+cat > /tmp/profile << END
+disk_config[1]=\"\"
+disk_config[2]=\"raid1:ext4:/system\"
+disk_config[4]=\"\"
+END
+conf true < /tmp/profile
+echo 'in use:'
+apply
+umount /mnt
+conf false < /tmp/profile
+echo 'without wiping:'
+apply
+mount -t ext4 /dev/md0 /mnt && cat /mnt/file && umount /mnt || echo 'fault: mounting again'
+conf true < /tmp/profile
+echo 'wiping:'
+apply
+if [ -e /dev/nvme1n1p1 ]; then echo 'fault: a partition is left'; fi
+rsinit disks status
+check
+stop";
+
 fn lives(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let mut hands = Hands::new(bench)?;
     hands.node.drop_argument("rsinit.disk");
@@ -153,6 +188,7 @@ fn lives(bench: &Bench, facts: &mut Facts) -> Result<()> {
     hands.script("a mirror started on one leg", ONE_LEG);
     hands.script("half a stripe", HALF);
     hands.script("a mirror with a spare", SPARE);
+    hands.script("an array that the kernel found", AUTODETECTED);
     let (said, boot) = hands.run_all(facts)?;
     let lines = boot.lines().join("\n");
     facts.contains(
@@ -177,7 +213,29 @@ fn lives(bench: &Bench, facts: &mut Facts) -> Result<()> {
     facts.equal("mdadm sees the spare, also when the array is started again", kept, 2);
     let taken = ["the last a spare", "Active Devices : 2", "spared\n", "/lab/system is clean"];
     facts.contains("it takes the place of a leg that fails", spared, &taken);
+    autodetected(said.of("an array that the kernel found")?, facts)?;
     facts.equal("the unused disk keeps every byte", canary.digest()?, before);
+    Ok(())
+}
+
+/// An array on partitions is nobody's but its owner's, until he gives its disks away and it is idle.
+fn autodetected(said: &str, facts: &mut Facts) -> Result<()> {
+    let part =
+        |from: &str| said.split_once(from).map(|(_, rest)| rest).context("a part is missing");
+    let (used, kept) = part("in use:\n")?.split_once("without wiping:\n").context("no more")?;
+    let words = ["md0 is mounted on /mnt: not even WIPE_ON_BOOT=true touches it"];
+    facts.contains("an array on partitions that is mounted is refused", used, &words);
+    facts.equal("and stays", used.contains("stop md0"), false);
+    let kept = kept.split_once("wiping:\n").map_or(kept, |(kept, _)| kept);
+    let words = ["WIPE_ON_BOOT is not true", "nvme1n1", "somebody\n"];
+    facts.contains("idle, it is refused without wiping, and has its data", kept, &words);
+    facts.equal("and stays too", kept.contains("stop md0"), false);
+    let words = ["stop md0: its disks are wiped", "apply ended with 0", "/lab/system is clean"];
+    facts.contains(
+        "with wiping it is stopped and its disks are used",
+        part("\nwiping:\n")?,
+        &words,
+    );
     Ok(())
 }
 
