@@ -45,6 +45,7 @@ fn ask(node: &mut Node) {
         "/etc/site-monitor.conf",
         "/run/site-monitor",
         "/var/log/dracut-preboot.log",
+        "/system/log/dracut-preboot.log",
     ]);
     node.ask_command(&["openssl", "x509", "-in", "/etc/ssl/certs/node.pem", "-noout", "-pubkey"]);
     node.ask_command(&["openssl", "pkey", "-in", "/etc/ssl/private/node.key", "-pubout"]);
@@ -88,6 +89,9 @@ fn judge_secrets(secrets: &Secrets, boot: &Boot, answer: &Answer, facts: &mut Fa
     let tasks = ["PLAY RECAP", "failed=0", "write the munge key", "configure the monitoring agent"];
     facts.contains("the playbook ran", log, &tasks);
     facts.holds("its build tasks did not", !log.contains("install the monitoring agent"), log);
+    let carried = "/system/log/dracut-preboot.log";
+    facts.equal("its log was carried to the disk", answer.text(carried), log);
+    facts.equal("for root alone", answer.look(carried).as_str(), "file 0600 0:0");
 }
 
 fn judge_report(answer: &Answer, facts: &mut Facts) {
@@ -100,6 +104,10 @@ fn judge_report(answer: &Answer, facts: &mut Facts) {
             format!("{names:?}"),
         );
     }
+    let mut order: Vec<&str> = names;
+    order.retain(|name| ["preboot", "secrets-gone", "mounts"].contains(name));
+    let wanted = ["preboot", "secrets-gone", "mounts"];
+    facts.equal("folders move after the hook", order.as_slice(), &wanted[..]);
     let image = stages.iter().find(|stage| stage.name == "image").and_then(|stage| stage.bytes);
     facts.holds(
         "the report counts the image's bytes",
