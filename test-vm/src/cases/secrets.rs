@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::hooks::{furnish, judge_traces, saw, told};
+use super::wire::add_to_initramfs;
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
 use crate::facts::Facts;
@@ -67,10 +68,13 @@ pub const OVER_IPV6: Case = Case {
 /// The other versions.
 pub const VERSIONS: Case = Case {
     name: "secrets-versions",
-    about: "NFS 4.0, 4.1 and 4.2 by name, and 3 with its ports given; the server by its name",
+    about: "NFS 4.0, 4.1 and 4.2, and 3 with its ports given and the server by its name",
     size: Size::Tiny,
     run: versions,
 };
+
+/// A name that the initramfs's `/etc/hosts` has for the cluster's server.
+const NAME: &str = "keys.test";
 
 /// Where the kernel shows the firmware's asset tag, to root.
 const ASSET_TAG: &str = "/sys/class/dmi/id/chassis_asset_tag";
@@ -209,6 +213,10 @@ fn no_export(bench: &Bench, facts: &mut Facts) -> Result<()> {
 /// Boots a node with `source`; the hook must have seen the secrets mounted with `options`.
 fn mounts(bench: &Bench, source: &str, options: &[&str], facts: &mut Facts) -> Result<Boot> {
     let mut node = furnish(bench, "/hook-ok", &[("rsinit.secrets", source)])?;
+    if source.contains(NAME) {
+        let hosts = format!("127.0.0.1 localhost\n{SERVER} {NAME}\n");
+        add_to_initramfs(bench, &mut node, &[("etc/hosts", hosts.into_bytes())])?;
+    }
     let boot = node.boot(|_| {})?;
     judge_traces(&boot, facts)?;
     let saw = saw(boot.answer()?)?;
@@ -249,6 +257,8 @@ fn versions(bench: &Bench, facts: &mut Facts) -> Result<()> {
             &[&format!("({version})")],
         );
     }
-    let source = format!("nfs://{SERVER}:2049/warewulf/secrets?vers=3&mountport=20048");
-    mounts(bench, &source, &[" - nfs ", "vers=3", "mountport=20048"], facts).map(drop)
+    let source = format!("nfs://{NAME}:2049/warewulf/secrets?vers=3&mountport=20048");
+    let (named, address) = (format!(" - nfs {NAME}:/"), format!("addr={SERVER}"));
+    let options = [named.as_str(), "vers=3", "mountport=20048", &address];
+    mounts(bench, &source, &options, facts).map(drop)
 }

@@ -43,7 +43,11 @@ pub const TOO_LARGE: Case = Case {
 };
 
 /// Appends files, by name and content, to the initramfs of `node`.
-fn add_to_initramfs(bench: &Bench, node: &mut Node, files: &[(&str, Vec<u8>)]) -> Result<()> {
+pub(super) fn add_to_initramfs(
+    bench: &Bench,
+    node: &mut Node,
+    files: &[(&str, Vec<u8>)],
+) -> Result<()> {
     let extra = node.folder().join("extra");
     for (name, content) in files {
         write_file(&extra, name, content, 0o755)?;
