@@ -65,6 +65,8 @@ fn frozen(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let boot = node.finish(power, ending)?;
     judge_traces(&boot, facts)?;
     told(&boot, &["/hook-reader was still running after 20 s, ended"], facts)?;
+    let meanwhile = ["rsinit: preboot: /hook-reader still runs after 15 s"];
+    facts.contains("and said before that it runs", &boot.lines().join("\n"), &meanwhile);
     judge_time(&boot, facts)
 }
 
