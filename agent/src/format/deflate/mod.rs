@@ -134,11 +134,6 @@ impl Inflater {
         (self.at, self.is_last) = (At::Header, false);
     }
 
-    /// Whether the block in work, or ended last, is the last one.
-    pub fn is_last(&self) -> bool {
-        self.is_last
-    }
-
     /// Inflates from bit `bit` of `input`, which goes on with it, to the end of `output`.
     ///
     /// # Errors
