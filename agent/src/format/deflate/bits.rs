@@ -5,9 +5,10 @@ pub const REFILLED: u32 = 56;
 
 /// Reads a slice by bits.
 pub struct Bits<'a> {
-    input: &'a [u8],
-    /// Bytes of `input` taken into `word`.
-    taken: usize,
+    /// Bytes that are not in `word`, or in part.
+    rest: &'a [u8],
+    /// Bytes of the slice.
+    size: usize,
     /// Bits to be read next, the next one lowest.
     pub word: u64,
     /// How many of them are known, in its low six bits; what is above means nothing.
@@ -18,7 +19,8 @@ impl<'a> Bits<'a> {
     /// Starts at bit `at` of `input`.
     #[inline]
     pub fn new(input: &'a [u8], at: usize) -> Self {
-        let mut bits = Self { input, taken: at / 8, word: 0, left: 0 };
+        let rest = input.get(at / 8..).unwrap_or_default();
+        let mut bits = Self { rest, size: input.len(), word: 0, left: 0 };
         bits.refill();
         (0..at % 8).for_each(|_| bits.skip(1));
         bits
@@ -27,10 +29,10 @@ impl<'a> Bits<'a> {
     /// Makes [`REFILLED`] bits known. Does nothing in the last seven bytes of the slice.
     #[inline]
     pub fn refill(&mut self) {
-        if let Some(next) = self.input.get(self.taken..).and_then(<[u8]>::first_chunk) {
+        if let Some(next) = self.rest.first_chunk() {
             // Bytes that are there in part are taken again: the same bits in the same place.
             self.word |= u64::from_le_bytes(*next) << (self.left & 63);
-            self.taken += ((!self.left & 63) >> 3) as usize;
+            self.rest = self.rest.get(((!self.left & 63) >> 3) as usize..).unwrap_or_default();
             self.left |= REFILLED;
         }
     }
@@ -53,13 +55,13 @@ impl<'a> Bits<'a> {
     /// Which bit of the slice is next.
     #[inline]
     pub fn at(&self) -> usize {
-        (self.taken * 8).saturating_sub((self.left & 63) as usize)
+        ((self.size - self.rest.len()) * 8).saturating_sub((self.left & 63) as usize)
     }
 
     /// Whether a decoder must stop: fewer than `margin` bytes are left behind the known bits.
     #[inline]
     pub fn is_near_end(&self, margin: usize) -> bool {
-        self.taken + margin > self.input.len()
+        self.rest.len() < margin
     }
 }
 

@@ -10,6 +10,9 @@ use super::{Damaged, Output, ROOM, Stop, Symbol};
 /// Bytes left unread: two refills take eight each at most.
 const MARGIN: usize = 16;
 
+/// Symbols behind the end that a repetition may write to: the longest, and two pieces more.
+pub const REACH: usize = 258 + 2 * 16;
+
 /// Inflates up to the end of the block, of the input or of the room. See [`super::Inflater::run`].
 ///
 /// 56 bits are known after a refill: four literals of 11, with the 11 of the next entry in sight, or
@@ -125,34 +128,41 @@ fn put<T: Symbol>(out: &mut [T], end: &mut usize, entry: u32) {
 }
 
 /// Writes at `end` again the `length` symbols from `back` before it on, which may be fewer, over
-/// and over. Up to a piece more is written: the room's rest.
+/// and over. More is written, up to [`REACH`].
 #[inline(always)]
 fn repeat<T: Symbol>(out: &mut [T], end: usize, back: usize, length: usize) {
+    let Some(all) = out.get_mut(end - back..end + REACH) else { return };
     if back < T::PIECE {
-        return repeat_short(out, end, back, length);
+        return repeat_short(all, back, length);
     }
-    let mut done = 0;
+    // Two pieces at once, as most are not longer: what is asked less often is guessed right more often.
+    copy(all, 0, back);
+    copy(all, T::PIECE, back);
+    let mut done = 2 * T::PIECE;
     while done < length {
-        let from = out.get_mut(end + done - back..).unwrap_or_default();
-        let Some((source, target)) = from.split_at_mut_checked(back) else { return };
-        let (source, target) = (source.get(..T::PIECE), target.get_mut(..T::PIECE));
-        let (Some(source), Some(target)) = (source, target) else { return };
-        target.copy_from_slice(source);
+        copy(all, done, back);
         done += T::PIECE;
     }
 }
 
-#[inline(always)]
-fn repeat_short<T: Symbol>(out: &mut [T], end: usize, back: usize, length: usize) {
-    let all = out.get_mut(end - back..end + length).unwrap_or_default();
-    if let (1, Some(symbol)) = (back, all.first().copied()) {
-        return all.fill(symbol);
+/// As [`repeat`], of the first `back` symbols of `all`, which are fewer than a piece.
+fn repeat_short<T: Symbol>(all: &mut [T], back: usize, length: usize) {
+    let mut known = back;
+    while known < T::PIECE {
+        copy(all, 0, known);
+        known *= 2;
     }
-    for at in back..all.len() {
-        if let Some(symbol) = all.get(at - back).copied()
-            && let Some(target) = all.get_mut(at)
-        {
-            *target = symbol;
-        }
+    let mut end = known;
+    while end < back + length {
+        copy(all, end - known, known);
+        end += T::PIECE;
+    }
+}
+
+/// Copies the piece at `from` to `by` behind it, where what follows is overwritten.
+#[inline(always)]
+fn copy<T: Symbol>(all: &mut [T], from: usize, by: usize) {
+    if let Some(all) = all.get_mut(from..from + by + T::PIECE) {
+        all.copy_within(..T::PIECE, by);
     }
 }

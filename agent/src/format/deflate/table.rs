@@ -13,7 +13,7 @@
 /// codes that compressors make.
 pub const SYMBOL_BITS: u32 = 11;
 /// The same for distances.
-pub const DISTANCE_BITS: u32 = 9;
+pub const DISTANCE_BITS: u32 = 8;
 /// Longest code there is.
 const LONGEST: u32 = 15;
 /// Bits by which a second table is indexed.
@@ -151,23 +151,36 @@ pub fn build(
         table.get_mut(..1 << bits).ok_or(BadCode)?.fill(SPECIAL);
     }
     // A code's bits come with the first one lowest: it is kept that way, and counted up from there.
-    let mut code = 0_u32;
+    let (mut code, mut known) = (0_u32, 0);
     let mut more = More { next: 1 << bits, at: 0, of: None };
     for (number, length) in by_length(&counts, lengths)? {
         let length = u32::from(length);
         let entry = entry(usize::from(number), length);
-        let first = code & ((1 << bits) - 1);
-        let (part, from, step, end) = if length <= bits {
-            (0, first, 1 << length, 1 << bits)
+        double(table, &mut known, length.min(bits));
+        if length <= bits {
+            *table.get_mut(code as usize).ok_or(BadCode)? = entry;
         } else {
+            let first = code & ((1 << bits) - 1);
             let part = more.part(table, first, LONGEST - bits)?;
-            (part, code >> bits, 1 << (length - bits), 1 << (LONGEST - bits))
-        };
-        let part = table.get_mut(part..).and_then(|part| part.get_mut(..end)).ok_or(BadCode)?;
-        part.iter_mut().skip(from as usize).step_by(step).for_each(|at| *at = entry);
+            let part = table.get_mut(part..).and_then(|part| part.get_mut(..1 << (LONGEST - bits)));
+            let places = part.ok_or(BadCode)?.iter_mut().skip((code >> bits) as usize);
+            places.step_by(1 << (length - bits)).for_each(|at| *at = entry);
+        }
         code = after(code, length);
     }
+    double(table, &mut known, bits);
     Ok(())
+}
+
+/// Repeats the part of `table` that `known` bits index until `bits` bits do: what those that are
+/// added say makes no difference to the codes so far.
+fn double(table: &mut [u32], known: &mut u32, bits: u32) {
+    while *known < bits {
+        if let Some(part) = table.get_mut(..2 << *known) {
+            part.copy_within(..1 << *known, 1 << *known);
+        }
+        *known += 1;
+    }
 }
 
 /// Whether all bits mean something. Source: RFC 1951, section 3.2.7, and zlib, for what is borne.
@@ -203,13 +216,11 @@ fn by_length(
 }
 
 /// The code after `code`, of `length` bits, the first of them lowest.
-fn after(mut code: u32, length: u32) -> u32 {
-    let mut bit = 1 << (length - 1);
-    while code & bit != 0 {
-        code ^= bit;
-        bit >>= 1;
-    }
-    code | bit
+fn after(code: u32, length: u32) -> u32 {
+    // As one adds one, from the other end: the highest zero becomes one, and the ones above it zeros.
+    let zeros = !code & ((1 << length) - 1);
+    let bit = 1 << (31 - (zeros | 1).leading_zeros());
+    code & (bit - 1) | bit
 }
 
 /// The second tables.
