@@ -1,0 +1,105 @@
+//! What helpers do with spans, and what the thread in order gets of it.
+
+use std::sync::Arc;
+
+use super::{Span, Spans, Work};
+use crate::format::deflate::{Guess, Guesser, Output, Unknown};
+use crate::format::gzip::Ahead;
+
+/// Symbols that a helper makes of a span, for each of its bytes: more than programs and libraries
+/// come to. What is more is left to the one in order.
+const SYMBOLS: usize = 6;
+
+/// What the helpers have done, for the one in order.
+pub struct Helped<'a>(pub &'a Spans);
+
+impl Ahead for Helped<'_> {
+    fn guess(&mut self, at: u64) -> Option<Guess> {
+        self.0.wait(|state| {
+            let span = state.spans.iter_mut().rev().find(|span| span.begin <= at / 8);
+            let Some(span) = span else { return Some(None) };
+            match std::mem::replace(&mut span.work, Work::Left) {
+                Work::Done(start, guess) if start == at => {
+                    state.right += 1;
+                    return Some(Some(guess));
+                }
+                other => span.work = other,
+            }
+            match span.work {
+                // Where it begins will be known soon; and where that is here, it is done soon.
+                Work::Sought => None,
+                Work::Found(start) if start == at => None,
+                _ => Some(None),
+            }
+        })
+    }
+
+    fn take_back(&mut self, output: Output<Unknown>) {
+        self.0.change(|state| state.outputs.push(output));
+    }
+}
+
+/// Inflates spans before their turn, until there are no more. `spans` is for at most so many threads
+/// at once as it was made for.
+pub fn help(spans: &Spans) {
+    let mut guesser = Guesser::default();
+    while let Some(mut claim) = spans.claim() {
+        let (bytes, output) = (Arc::clone(&claim.bytes), &mut claim.output);
+        if output.symbols.is_empty() {
+            *output = Output::of_the_middle(SYMBOLS * spans.size);
+        }
+        let (begin, mut start) = (8 * claim.begin, 0);
+        let end = guesser.guess(&bytes, output, |bit| {
+            start = begin + bit as u64;
+            spans.change(|state| state.set(claim.begin, Work::Found(start)));
+        });
+        claim.done = end.map(|end| (start, begin + end as u64));
+    }
+}
+
+/// A span that a helper has, until it lets go of it.
+struct Claim<'a> {
+    spans: &'a Spans,
+    begin: u64,
+    bytes: Arc<Vec<u8>>,
+    output: Output<Unknown>,
+    /// The first bit that was inflated, and the one after the last.
+    done: Option<(u64, u64)>,
+}
+
+impl Drop for Claim<'_> {
+    /// Also where the helper panicked: nobody waits for it then.
+    fn drop(&mut self) {
+        let output = std::mem::take(&mut self.output);
+        self.spans.change(|state| {
+            let work = match self.done {
+                Some((start, end)) => Work::Done(start, Guess { output, end }),
+                None => {
+                    state.outputs.push(output);
+                    Work::Left
+                }
+            };
+            state.set(self.begin, work);
+        });
+    }
+}
+
+impl Spans {
+    /// The next span that nobody has begun, as soon as there is one; `None` when no more come.
+    fn claim(&self) -> Option<Claim<'_>> {
+        self.wait(|state| {
+            if state.is_over {
+                return Some(None);
+            }
+            // The first is for the one in order.
+            let is_free = |span: &&mut Span| matches!(span.work, Work::Free);
+            let Some(span) = state.spans.iter_mut().skip(1).find(is_free) else {
+                return state.is_ended.then_some(None);
+            };
+            let output = state.outputs.pop()?;
+            span.work = Work::Sought;
+            let bytes = Arc::clone(&span.bytes);
+            Some(Some(Claim { spans: self, begin: span.begin, bytes, output, done: None }))
+        })
+    }
+}

@@ -1,0 +1,109 @@
+use std::io::Write as _;
+use std::thread;
+
+use super::*;
+use crate::format::gzip::Members;
+
+/// Lines of numbers in an order by chance, as gzip, and as they are.
+fn stream(lines: u64) -> (Vec<u8>, Vec<u8>) {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    let mut plain = Vec::new();
+    let mut seed = 1_u64;
+    for line in 0..lines {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(line | 1);
+        writeln!(plain, "{} {}", seed >> 40, line % 1000).unwrap();
+    }
+    encoder.write_all(&plain).unwrap();
+    (encoder.finish().unwrap(), plain)
+}
+
+/// The stream inflated, and how many guesses were right.
+fn inflate(stream: &[u8], size: usize, helpers: usize) -> (io::Result<Vec<u8>>, u64) {
+    let spans = &Spans::new(size, helpers);
+    let (reading, in_order) = (Reading(spans), InOrder::new(spans));
+    let result = thread::scope(|scope| {
+        scope.spawn(move || reading.read(&mut &*stream));
+        (0..helpers).for_each(|_| drop(scope.spawn(move || help(spans))));
+        spans.wait(|state| have_helped(state, spans.depth).then_some(()));
+        let mut members = Members::with_help(in_order, Helped(spans), 100_000);
+        let mut all = Vec::new();
+        while let Some((block, from, end)) = members.next_block(Vec::new())? {
+            all.extend_from_slice(&block[from..end]);
+        }
+        Ok(all)
+    });
+    (result, spans.right())
+}
+
+/// Whether the helpers can do no more, as the one in order takes nothing over.
+fn have_helped(state: &State, depth: usize) -> bool {
+    let mut works = state.spans.iter().skip(1).map(|span| &span.work);
+    let is_free = works.clone().any(|work| matches!(work, Work::Free));
+    let is_at_work = works.any(|work| matches!(work, Work::Sought | Work::Found(_)));
+    let is_read = state.is_ended || state.spans.len() == depth;
+    is_read && !is_at_work && (!is_free || state.outputs.is_empty())
+}
+
+#[test]
+fn what_helpers_inflate_is_taken_over() {
+    let (stream, plain) = stream(200_000);
+    for helpers in [0, 1, 3] {
+        let (helped, right) = inflate(&stream, 64 << 10, helpers);
+        assert!(helped.unwrap() == plain);
+        let at_least = if helpers == 0 { 0 } else { helpers as u64 + 1 };
+        assert!(right >= at_least, "{right} of {} by {helpers}", stream.len() >> 16);
+    }
+}
+
+#[test]
+fn several_members_are_inflated_with_help() {
+    let parts = [stream(40_000), stream(3), stream(60_000)];
+    let streams = parts.each_ref().map(|part| &part.0[..]).concat();
+    let plain = parts.each_ref().map(|part| &part.1[..]).concat();
+    let (all, right) = inflate(&streams, 64 << 10, 2);
+    assert!(all.unwrap() == plain);
+    assert!(right > 0);
+}
+
+#[test]
+fn damage_is_found_with_help_as_without() {
+    let (good, plain) = stream(60_000);
+    for at in (1..8).map(|n| good.len() / 8 * n + n) {
+        for bits in [0x01, 0x3c] {
+            let mut stream = good.clone();
+            stream[at] ^= bits;
+            let error = inflate(&stream, 64 << 10, 2).0.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "byte {at}: {error}");
+        }
+        let error = inflate(&good[..at], 64 << 10, 2).0.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "cut at {at}: {error}");
+    }
+    assert!(inflate(&good, 64 << 10, 2).0.unwrap() == plain);
+}
+
+#[test]
+fn a_source_that_fails_is_no_end() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("broken"))
+        }
+    }
+    let (stream, _) = stream(10_000);
+    let spans = &Spans::new(16 << 10, 1);
+    let (reading, in_order) = (Reading(spans), InOrder::new(spans));
+    let source = &mut stream[..stream.len() / 2].chain(Broken);
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || reading.read(source));
+        scope.spawn(move || help(spans));
+        let mut members = Members::with_help(in_order, Helped(spans), 100_000);
+        let error = loop {
+            match members.next_block(Vec::new()) {
+                Err(error) => break error,
+                Ok(block) => assert!(block.is_some()),
+            }
+        };
+        assert!(error.get_ref().unwrap().is::<Gone>());
+        assert_eq!(reading.join().unwrap().unwrap_err().to_string(), "broken");
+    });
+}
