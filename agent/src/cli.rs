@@ -14,6 +14,7 @@ use crate::plan;
 use crate::report::{Report, svg, table};
 use crate::stage;
 use crate::sys::Linux;
+use crate::sys::process::be_ended_last;
 
 const USAGE: &str = "\
 rsinit: boots a diskless compute node from a Warewulf server
@@ -96,6 +97,9 @@ fn boot() -> ExitCode {
     let layout = Layout::node();
     crate::log::to_console(&layout);
     std::panic::set_hook(Box::new(|panic| crate::log::line("panic", panic)));
+    if let Err(error) = be_ended_last() {
+        crate::log::line("boot", format_args!("oom_score_adj: {error}"));
+    }
     let cmdline = read_cmdline(&layout);
     let cmdline = match cmdline {
         Ok(cmdline) => cmdline,

@@ -82,6 +82,11 @@ impl Layout {
         self.proc.join("meminfo")
     }
 
+    /// `/proc/vmstat`.
+    pub fn vmstat(&self) -> PathBuf {
+        self.proc.join("vmstat")
+    }
+
     /// `/sys/class/dmi/id`: what the firmware says of the machine.
     pub fn dmi(&self) -> PathBuf {
         self.sys.join("class/dmi/id")

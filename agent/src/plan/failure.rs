@@ -16,6 +16,8 @@ pub enum Kind {
     Foreign,
     /// The root's file system or the memory is full.
     Full,
+    /// The agent was killed.
+    Killed,
     /// Anything else: the stage alone says what to do.
     Other,
 }
@@ -23,6 +25,9 @@ pub enum Kind {
 /// The next step, in one line. `stage` is the stage that failed.
 pub fn next_step(stage: &str, kind: Kind) -> &'static str {
     match (stage, kind) {
+        (_, Kind::Killed) => {
+            "look for who killed it: the kernel says \"Killed process\" on the console where memory is short, a hook says nothing"
+        }
         ("image" | "system-overlay" | "runtime-overlay", kind) => of_fetch(stage, kind),
         ("arguments", _) => {
             "mend the kernel arguments in the server's boot template; `rsinit plan` explains them"
@@ -70,9 +75,18 @@ fn of_fetch(stage: &str, kind: Kind) -> &'static str {
         (_, Kind::Full) => {
             "give the root more room: rsinit.tmpfs.size=, more memory, or a smaller image"
         }
-        ("image", Kind::Other) => "build the image on the server anew: wwctl image build --force",
-        (_, Kind::Other) => "build the overlays on the server anew: wwctl overlay build",
+        ("image", Kind::Killed | Kind::Other) => {
+            "build the image on the server anew: wwctl image build --force"
+        }
+        (_, Kind::Killed | Kind::Other) => {
+            "build the overlays on the server anew: wwctl overlay build"
+        }
     }
+}
+
+/// How many processes the kernel has ended for want of memory, from `/proc/vmstat` (Linux 4.13).
+pub fn parse_oom_kills(vmstat: &str) -> Option<u64> {
+    vmstat.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 /// Three commands worth running in a shell after `stage` failed: rsinit's own, and programs that
@@ -106,6 +120,13 @@ mod tests {
         assert!(next_step("image", Kind::Full).contains("rsinit.tmpfs.size="));
         assert!(next_step("network", Kind::Other).contains("DHCP"));
         assert!(next_step("a stage of the future", Kind::Other).contains("rsinit report"));
+    }
+
+    #[test]
+    fn processes_ended_for_want_of_memory_are_counted() {
+        let vmstat = "pgfault 9\noom_kill 3\ndrop_slab 0\n";
+        assert_eq!(parse_oom_kills(vmstat), Some(3));
+        assert_eq!(parse_oom_kills("oom_kills 3\noom_kill many\n"), None);
     }
 
     #[test]

@@ -85,6 +85,15 @@ impl Report {
         self.stages.iter().filter_map(|stage| stage.end_ms).max()
     }
 
+    /// Ends what still ran at `now_ms`, when `cause` ended the boot.
+    pub fn break_off(&mut self, now_ms: u64, cause: &str) {
+        for stage in self.stages.iter_mut().filter(|stage| stage.outcome == Outcome::Running) {
+            stage.outcome = Outcome::Failed;
+            stage.end_ms = Some(now_ms);
+            stage.note = cause.to_owned();
+        }
+    }
+
     /// Closes the report: a boot without an error is as good as its worst stage.
     pub fn finish(&mut self, error: Option<String>) {
         let warned = !self.warnings.is_empty()

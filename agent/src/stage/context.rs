@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
+use super::record;
 use crate::layout::Layout;
 use crate::log;
 use crate::report::{Outcome, Report, StageReport};
@@ -22,6 +23,8 @@ pub struct Context<'a> {
     /// When the boot must be over.
     pub deadline: Instant,
     report: &'a Mutex<Report>,
+    /// Whether each stage is written down as it begins and ends.
+    is_recorded: bool,
 }
 
 /// What a stage gives back when it has done its work.
@@ -51,7 +54,12 @@ impl<'a> Context<'a> {
         limit: Duration,
         report: &'a Mutex<Report>,
     ) -> Self {
-        Self { kernel, layout, deadline: Instant::now() + limit, report }
+        Self { kernel, layout, deadline: Instant::now() + limit, report, is_recorded: false }
+    }
+
+    /// The same, with its report on file from stage to stage: see [`record`].
+    pub fn recorded(self) -> Self {
+        Self { is_recorded: true, ..self }
     }
 
     /// Runs one stage: a line where it starts, one where it ends with what it did
@@ -107,6 +115,15 @@ impl<'a> Context<'a> {
         write(&mut self.report());
     }
 
+    /// Goes on with the report of a boot that was killed: what ran then has failed, by `cause`.
+    pub fn take_over(&self, before: &Report, cause: &str) {
+        let now_ms = self.now_ms();
+        self.record(|report| {
+            *report = before.clone();
+            report.break_off(now_ms, cause);
+        });
+    }
+
     /// How long the boot may still take.
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
@@ -124,6 +141,7 @@ impl<'a> Context<'a> {
             outcome: Outcome::Running,
             note: String::new(),
         });
+        self.write_down(&report);
         report.stages.len() - 1
     }
 
@@ -147,7 +165,17 @@ impl<'a> Context<'a> {
                 stage.note = format!("{error:#}");
             }
         }
-        Duration::from_millis(end_ms.saturating_sub(stage.start_ms))
+        let took = Duration::from_millis(end_ms.saturating_sub(stage.start_ms));
+        self.write_down(&report);
+        took
+    }
+
+    fn write_down(&self, report: &Report) {
+        if self.is_recorded
+            && let Err(error) = record::write(self.layout, report)
+        {
+            log::line("report", format_args!("{error:#}"));
+        }
     }
 
     fn now_ms(&self) -> u64 {

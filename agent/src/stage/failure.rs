@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::fetch::net_error;
+use super::killed::Killed;
 use super::tries;
 use crate::config::cmdline::{OnFail, Params};
 use crate::layout::Layout;
@@ -30,6 +31,9 @@ fn stage(error: &anyhow::Error) -> String {
 }
 
 fn kind(error: &anyhow::Error) -> Kind {
+    if error.chain().any(|cause| cause.is::<Killed>()) {
+        return Kind::Killed;
+    }
     if let Some(error) = net_error(error) {
         return match &error.cause {
             Cause::Connect(_) | Cause::Timeout { .. } | Cause::Short { .. } | Cause::Broken(_) => {

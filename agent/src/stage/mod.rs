@@ -14,12 +14,14 @@ pub mod fetch;
 pub mod handover;
 pub mod identity;
 pub mod image;
+pub mod killed;
 pub mod mkdisk;
 pub mod mkfs;
 pub mod network;
 pub mod overlay;
 pub mod preboot;
 pub mod progress;
+pub mod record;
 pub mod root;
 pub mod secrets;
 pub mod source;
@@ -29,7 +31,6 @@ pub mod tries;
 pub mod unpack;
 pub mod wwinit_d;
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
@@ -43,7 +44,7 @@ use crate::layout::Layout;
 use crate::log;
 use crate::plan::boot::{BootPlan, DEADLINE, plan};
 use crate::plan::fetch::What;
-use crate::report::Report;
+use crate::report::{Outcome, Report};
 use crate::sys::Kernel;
 use context::{Context, Done};
 use network::Reached;
@@ -54,20 +55,44 @@ use source::Source;
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Boots the node, writes and sends the report, and, where the boot failed, does what the
-/// operator wants done with a node that has no root.
+/// operator wants done with a node that has no root. Where the boot before this one was killed,
+/// that is the one that failed.
 ///
 /// # Errors
 /// Why the node has no root; `/sysroot` is empty then.
 pub fn run(kernel: &dyn Kernel, layout: &Layout, cmdline: &str) -> anyhow::Result<()> {
+    run_with(kernel, layout, cmdline, GRACE)
+}
+
+/// The same, where a boot is stuck that runs for `grace` beyond its deadline.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    kernel: &dyn Kernel,
+    layout: &Layout,
+    cmdline: &str,
+    grace: Duration,
+) -> anyhow::Result<()> {
     let (params, complaints) = Params::parse(cmdline);
     let limit = params.deadline.unwrap_or(DEADLINE);
     let report = Mutex::new(Report::new(kernel.release()));
-    let ctx = Context::new(kernel, layout, limit, &report);
+    let ctx = Context::new(kernel, layout, limit, &report).recorded();
+    let before = record::read(layout).filter(|before| before.outcome == Outcome::Running);
     let (over, when_over) = channel();
     let end = |error: Option<&anyhow::Error>| conclude(kernel, layout, &params, &report, error);
     let result = thread::scope(|scope| {
-        scope.spawn(move || failure::watch(limit + GRACE, &when_over, |stuck| end(Some(stuck))));
-        let result = catch_unwind(AssertUnwindSafe(|| boot(&ctx, &params, &complaints)));
+        let (ctx, end) = (&ctx, &end);
+        scope.spawn(move || {
+            failure::watch(limit + grace, &when_over, |stuck| {
+                end(Some(stuck));
+                killed::clean_up(ctx);
+            });
+        });
+        let result = catch_unwind(AssertUnwindSafe(|| match &before {
+            Some(before) => Err(killed::conclude(ctx, before)),
+            None => boot(ctx, &params, &complaints),
+        }));
         drop(over);
         result.unwrap_or_else(|panic| Err(anyhow!("panicked: {}", context::panic_text(&*panic))))
     });
@@ -86,10 +111,13 @@ fn conclude(
     report: &Mutex<Report>,
     error: Option<&anyhow::Error>,
 ) {
-    let mut report = report.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    report.next_step = error.map(|error| failure::advice(error).to_owned());
-    report.finish(error.map(|error| format!("{error:#}")));
-    if let Err(error) = write_report(layout, &report) {
+    let report = {
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.next_step = error.map(|error| failure::advice(error).to_owned());
+        report.finish(error.map(|error| format!("{error:#}")));
+        report.clone()
+    };
+    if let Err(error) = record::write(layout, &report) {
         log::line("report", format_args!("{error:#}"));
     }
     if let Some(to) = &params.report_to {
@@ -223,14 +251,4 @@ fn run_hook(ctx: &Context<'_>, plan: &BootPlan, reached: &Reached) -> anyhow::Re
         ctx.step(secrets::GONE, "unmounting the secrets", || secrets.close())?;
     }
     ran.or_else(tolerate)
-}
-
-/// `/run/rsinit/report.json`, complete or not at all.
-fn write_report(layout: &Layout, report: &Report) -> anyhow::Result<()> {
-    let path = layout.report();
-    let new = path.with_extension("new");
-    fs::create_dir_all(layout.state())
-        .and_then(|()| fs::write(&new, serde_json::to_vec_pretty(report)?))
-        .and_then(|()| fs::rename(&new, &path))
-        .with_context(|| format!("writing {}", path.display()))
 }

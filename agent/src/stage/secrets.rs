@@ -84,6 +84,16 @@ pub fn mount<'a>(
     }
 }
 
+/// Takes away what a boot before this one has left mounted: the NFS below the new root.
+///
+/// # Errors
+/// As [`Secrets::close`].
+pub fn take_away(ctx: &Context<'_>) -> anyhow::Result<Done<()>> {
+    let mut secrets = Secrets::mounted(ctx, &ctx.layout.sysroot.join(FOLDER));
+    secrets.note_nfs_below(&ctx.layout.sysroot)?;
+    secrets.close()
+}
+
 impl<'a> Secrets<'a> {
     /// What has just been mounted; from now on it is taken away again whatever happens.
     fn mounted(ctx: &Context<'a>, target: &Path) -> Self {
@@ -110,6 +120,7 @@ impl<'a> Secrets<'a> {
     /// They are still there, and why: such a root must not be handed over.
     pub fn close(mut self) -> anyhow::Result<Done<()>> {
         let ended = self.release()?;
+        let were = if self.mounts.is_empty() { "not mounted" } else { "unmounted" };
         let target = self.target.display();
         let folder = match fs::symlink_metadata(&self.target) {
             Ok(_) => "its folder is the image's and not empty".to_owned(),
@@ -119,7 +130,7 @@ impl<'a> Secrets<'a> {
             [] => String::new(),
             names => format!(", after ending {}", names.join(", ")),
         };
-        Ok(Done::new((), format!("unmounted{ended}, {folder}")))
+        Ok(Done::new((), format!("{were}{ended}, {folder}")))
     }
 }
 

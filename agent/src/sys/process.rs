@@ -1,7 +1,7 @@
 //! Processes in another root: chroot(2), sessions, what they say, and how they end.
 #![allow(unsafe_code, reason = "chroot must happen between fork and exec")]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::{self, PipeReader, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
@@ -28,6 +29,28 @@ const LAST_BLOCKS: usize = 64;
 /// into no pipe (the kernel's own mark for that; 0 does not stop a pipe).
 /// Source: `do_coredump`, `fs/coredump.c`.
 const NO_CORE: Rlimit = Rlimit { current: Some(1), maximum: Some(1) };
+
+/// The kernel's list of whom to end for want of memory, where everybody sets their own place.
+const OOM_SCORE_ADJ: &CStr = c"/proc/self/oom_score_adj";
+/// Whoever has this goes last, and yet before the kernel panics, as it would at -1000.
+/// Source: `OOM_SCORE_ADJ_MIN`, `linux/oom.h`.
+const LAST: &[u8] = b"-999";
+/// Everybody's place.
+const USUAL: &[u8] = b"0";
+
+/// Has the kernel end anybody else first where memory is short: the hook, and not the boot.
+///
+/// # Errors
+/// `EACCES` without `CAP_SYS_RESOURCE`.
+pub fn be_ended_last() -> io::Result<()> {
+    Ok(set_oom_score_adj(LAST)?)
+}
+
+/// Allocates nothing.
+fn set_oom_score_adj(value: &[u8]) -> rustix::io::Result<()> {
+    let file = rustix::fs::open(OOM_SCORE_ADJ, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(file, value).map(drop)
+}
 
 /// A program to run with another root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +91,8 @@ pub enum Exit {
 
 /// Running programs, as a stage asks for it.
 pub trait Processes {
-    /// Runs a program in its root, in a session of its own and without a core, lets
+    /// Runs a program in its root, in a session of its own, without a core, in everybody's
+    /// place for want of memory, lets
     /// `hear` hear of it, and ends whatever is left of its process group afterwards.
     ///
     /// # Errors
@@ -116,12 +140,14 @@ fn spawn(command: &RootCommand) -> io::Result<(PipeReader, Child)> {
         .stdout(input.try_clone()?)
         .stderr(input);
     // SAFETY: between fork and exec the closure makes only the system calls
-    // setsid, prctl, setrlimit, chroot and chdir, which are async-signal-safe, on C
+    // setsid, prctl, open, write, close, setrlimit, chroot and chdir, which are async-signal-safe, on C
     // strings that were allocated before the fork; it takes no lock and allocates nothing.
     unsafe {
         builder.pre_exec(move || {
             rustix::process::setsid()?;
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // Where somebody has set a worse place, it may stay.
+            let _ = set_oom_score_adj(USUAL);
             rustix::process::setrlimit(Resource::Core, NO_CORE)?;
             rustix::process::chroot(root.as_c_str())?;
             rustix::process::chdir(cwd.as_c_str())?;
@@ -295,6 +321,14 @@ mod tests {
         assert_eq!(exit.unwrap(), Exit::Status(0));
         assert_eq!(log.lines().count(), 100_000);
         assert!(log.ends_with("\n99999\n100000\n"));
+    }
+
+    #[test]
+    fn for_want_of_memory_a_program_has_everybodys_place_and_not_that_of_its_parent() {
+        // Another place than everybody's that anybody may take.
+        set_oom_score_adj(b"1").unwrap();
+        let (exit, log) = shell("cat /proc/self/oom_score_adj", Duration::from_secs(20));
+        assert_eq!((exit.unwrap(), log.as_str()), (Exit::Status(0), "0\n"));
     }
 
     #[test]

@@ -30,9 +30,13 @@ pub(super) unsafe fn within(
     limit: Duration,
     call: impl FnOnce() -> rustix::io::Result<()>,
 ) -> io::Result<()> {
-    // SAFETY: the child makes `call`, for which the caller answers, and `end`.
+    // SAFETY: the child makes one system call, `call`, for which the caller answers, and `end`.
     let child = match unsafe { fork() }? {
-        ForkResult::Child => end(call().map_or_else(rustix::io::Errno::raw_os_error, |()| 0)),
+        ForkResult::Child => {
+            // Nothing is mounted for somebody who was killed meanwhile.
+            let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+            end(call().map_or_else(rustix::io::Errno::raw_os_error, |()| 0))
+        }
         ForkResult::Parent { child } => child,
     };
     let (over, is_over) = mpsc::channel();

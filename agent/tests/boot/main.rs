@@ -12,6 +12,7 @@
 mod client;
 mod hooks;
 mod kernel;
+mod killed;
 #[path = "../common/nginx.rs"]
 mod nginx;
 mod no_disks;

@@ -15,14 +15,14 @@ use super::Bench;
 use super::kernel::{Call, Recorder};
 
 /// A syslog server, and the argument that names it.
-fn syslog() -> (UdpSocket, String) {
+pub fn syslog() -> (UdpSocket, String) {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let argument = format!("rsinit.report=syslog://{}", server.local_addr().unwrap());
     (server, argument)
 }
 
-fn hear(server: &UdpSocket) -> String {
+pub fn hear(server: &UdpSocket) -> String {
     let mut buffer = vec![0; 65_536];
     let got = server.recv(&mut buffer).unwrap();
     String::from_utf8(buffer[..got].to_vec()).unwrap()

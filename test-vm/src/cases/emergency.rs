@@ -191,13 +191,13 @@ fn no_route(bench: &Bench, facts: &mut Facts) -> Result<()> {
     Ok(())
 }
 
-fn ask_for_shell(node: &mut Node) {
+pub(super) fn ask_for_shell(node: &mut Node) {
     node.argue("rsinit.onfail", "shell");
     node.drop_argument("rsinit.onfail.wait");
 }
 
 /// Waits for the shell; the cause on the console begins with `begin` and has `words`.
-fn fall(
+pub(super) fn fall(
     node: &Node,
     power: &mut Power,
     begin: &str,

@@ -148,6 +148,12 @@ fn passes(bench: &Bench, facts: &mut Facts) -> Result<()> {
     ] {
         facts.equal(&format!("it has {what}"), saw.get(name), Some(&Value::Bool(true)));
     }
+    for (whose, name, wanted) in
+        [("it", "oom_score_adj", "0"), ("the agent", "oom_score_adj of the agent", "-999")]
+    {
+        let is = saw.get(name).and_then(Value::as_str);
+        facts.equal(&format!("for want of memory {whose} is ended at {wanted}"), is, Some(wanted));
+    }
     judge_environment(&saw, facts);
     let log = answer.text(LOG);
     facts.contains("its output is in the log", log, &["the hook says hello", "the hook complains"]);

@@ -14,6 +14,7 @@ mod furnished;
 mod hooks;
 mod images;
 mod ipv6;
+mod killed;
 mod managed;
 mod pxe;
 mod releases;
@@ -132,6 +133,7 @@ pub const CASES: &[Case] = &[
     hooks::FAILS,
     hooks::HANGS,
     hooks::FATAL,
+    killed::CASE,
     secrets::HELD,
     secrets::PLANTED,
     secrets::LATE,

@@ -9,12 +9,13 @@ use super::{compress, pack, write_file, write_link};
 use crate::workshop::{Workshop, cached, key};
 
 /// What the hooks of the tiny image are called; the witness acts by its name.
-pub const HOOKS: [&str; 13] = [
+pub const HOOKS: [&str; 14] = [
     "hook-ok",
     "hook-fail",
     "hook-hang",
     "hook-daemon",
     "hook-holder",
+    "hook-kill",
     "hook-leak",
     "hook-reader",
     "hooks.d/.hidden",

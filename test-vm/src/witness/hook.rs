@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::process::Signal;
 
 /// What a hook saw, for the witness to tell.
 pub const SAW: &str = "/hook.json";
@@ -18,6 +19,9 @@ pub const PLANTED_AT: &str = "/etc/planted.key";
 
 /// The planted key, in the secrets.
 const PLANTED: &str = "/secrets/planted.key";
+
+/// What `hook-kill` leaves in the initramfs when it has killed the agent.
+const KILLED: &str = "/run/hook-kill";
 
 /// A process that hooks leave behind.
 const HOLDER: &str = "/hook-holder";
@@ -33,6 +37,7 @@ pub fn act(name: &str) -> Option<ExitCode> {
         }
         "hook-daemon" => code(leave_holders()),
         "hook-holder" => code(hold()),
+        "hook-kill" => code(kill_the_agent()),
         "hook-leak" => code(leak()),
         "hook-reader" => code(read_on()),
         "10-first" | "20-second" | "30-fails" | "40-never" => code(note(name)),
@@ -76,6 +81,8 @@ fn look(code: ExitCode) -> ExitCode {
         "run": mounts.lines().any(|line| line.contains(" /run ")),
         "pts": pts,
         "shm": fs::write("/dev/shm/of-the-hook", "x").is_ok(),
+        "oom_score_adj": oom_score_adj("self"),
+        "oom_score_adj of the agent": oom_score_adj(&std::os::unix::process::parent_id().to_string()),
         "null": fs::write("/dev/null", "x").is_ok(),
         "openat2": is_there(openat2()),
     });
@@ -85,6 +92,11 @@ fn look(code: ExitCode) -> ExitCode {
         Ok(()) => code,
         Err(_) => ExitCode::from(99),
     }
+}
+
+fn oom_score_adj(process: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{process}/oom_score_adj"));
+    text.unwrap_or_default().trim().to_owned()
 }
 
 /// A call that came with Linux 5.6.
@@ -142,6 +154,23 @@ fn hold() -> io::Result<()> {
         }
         _ => Err(io::ErrorKind::InvalidInput.into()),
     }
+}
+
+/// Puts the planted key wherever it can, leaves daemons that hold the secrets, and kills the agent,
+/// which is its parent. The second time it lets the node boot.
+fn kill_the_agent() -> io::Result<()> {
+    if fs::exists(KILLED)? {
+        return fs::write(SAW, "{}");
+    }
+    fs::write(KILLED, "")?;
+    let key = fs::read_to_string(PLANTED)?;
+    fs::write(PLANTED_AT, &key)?;
+    println!("the key is {key}");
+    fs::write("/dev/shm/of-the-hook", &key)?;
+    leave_holders()?;
+    let agent = rustix::process::getppid().ok_or(io::ErrorKind::NotFound)?;
+    rustix::process::kill_process(agent, Signal::KILL)?;
+    sleep_for_ever()
 }
 
 /// Does with the planted key what a careless hook would, and dumps core.

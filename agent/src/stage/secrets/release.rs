@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,13 +36,23 @@ impl Secrets<'_> {
 
     /// The mounts that have something of the secrets, or hide them, in the order of mounting.
     fn note_mounts(&mut self) -> anyhow::Result<Vec<Mounted>> {
+        let mut mounts = self.note_nfs_below(&self.target.clone())?;
+        let ours = |mount: &Mounted| {
+            mount.at.starts_with(&self.target) || self.devices.contains(&mount.device)
+        };
+        mounts.retain(ours);
+        Ok(mounts)
+    }
+
+    /// Takes every NFS at and below `folder` for the secrets'; all mounts that there are.
+    pub(super) fn note_nfs_below(&mut self, folder: &Path) -> anyhow::Result<Vec<Mounted>> {
         let path = self.layout.proc.join("self/mountinfo");
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let mut mounts = parse_mountinfo(&text);
+        let mounts = parse_mountinfo(&text);
         for mount in &mounts {
             // Only NFS: a device that the hook bound here is not the secrets'.
-            if mount.at.starts_with(&self.target) && mount.is_nfs() {
+            if mount.at.starts_with(folder) && mount.is_nfs() {
                 self.mounts.push(mount.id);
                 self.devices.push(mount.device);
             }
@@ -50,10 +61,6 @@ impl Secrets<'_> {
         self.mounts.dedup();
         self.devices.sort_unstable();
         self.devices.dedup();
-        let ours = |mount: &Mounted| {
-            mount.at.starts_with(&self.target) || self.devices.contains(&mount.device)
-        };
-        mounts.retain(ours);
         Ok(mounts)
     }
 
