@@ -20,6 +20,7 @@ mod outcome;
 mod protocol;
 mod server;
 mod static_layout;
+mod stuck;
 
 use std::fs;
 use std::net::SocketAddr;
