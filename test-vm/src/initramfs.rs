@@ -144,6 +144,17 @@ pub fn network_handlers(file: &Path) -> Result<Vec<&'static str>> {
     Ok(HANDLERS.into_iter().filter(|name| list.lines().any(|line| line == *name)).collect())
 }
 
+/// The files that dracut took into the initramfs `file`.
+///
+/// # Errors
+/// cpio fails, or finds none.
+pub fn names(file: &Path) -> Result<Vec<String>> {
+    let input = fs::File::open(file).with_context(|| format!("opening {}", file.display()))?;
+    let list = run(command("cpio").args(["--quiet", "--list"]).stdin(input))?;
+    ensure!(!list.is_empty(), "{} is empty", file.display());
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
 /// Appends an archive with the agent alone: the kernel unpacks it over the first.
 fn append_agent(program: &[u8], file: &Path) -> Result<()> {
     let temp = tempfile::tempdir().context("making a scratch folder")?;

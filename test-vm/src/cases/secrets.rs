@@ -10,6 +10,7 @@ use super::wire::add_to_initramfs;
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
 use crate::facts::Facts;
+use crate::initramfs::{Flavour, names};
 use crate::network::{SERVER, SERVER6};
 use crate::nfs::{Export, Nfs};
 use crate::node::{Node, gave_up};
@@ -72,6 +73,21 @@ pub const VERSIONS: Case = Case {
     size: Size::Tiny,
     run: versions,
 };
+
+/// What else mounts NFS: programs of nfs-common and rpcbind.
+const HELPERS: [&str; 11] = [
+    "mount.nfs",
+    "mount.nfs4",
+    "nfsidmap",
+    "rpc.gssd",
+    "rpc.idmapd",
+    "rpc.statd",
+    "rpcbind",
+    "sm-notify",
+    "start-statd",
+    "umount.nfs",
+    "umount.nfs4",
+];
 
 /// A name that the initramfs's `/etc/hosts` has for the cluster's server.
 const NAME: &str = "keys.test";
@@ -245,6 +261,7 @@ fn over_ipv6(bench: &Bench, facts: &mut Facts) -> Result<()> {
 }
 
 fn versions(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    no_helpers(bench, facts)?;
     for version in ["4.0", "4.1", "4.2"] {
         let source = format!("nfs://{SERVER}/warewulf/secrets?vers={version}&sec=sys");
         let option = format!("vers={version},");
@@ -261,4 +278,24 @@ fn versions(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let (named, address) = (format!(" - nfs {NAME}:/"), format!("addr={SERVER}"));
     let options = [named.as_str(), "vers=3", "mountport=20048", &address];
     mounts(bench, &source, &options, facts).map(drop)
+}
+
+/// What follows is mount(2)'s work alone.
+fn no_helpers(bench: &Bench, facts: &mut Facts) -> Result<()> {
+    for flavour in [Flavour::Plain, Flavour::Systemd] {
+        let files = names(bench.cluster.artifacts.initramfs(flavour))?;
+        let of = |path: &str| path.rsplit('/').next().map(str::to_owned).unwrap_or_default();
+        let files: Vec<String> = files.iter().map(|path| of(path)).collect();
+        let helper = files.iter().find(|name| HELPERS.contains(&name.as_str()));
+        let initramfs = format!("the initramfs ({})", flavour.name());
+        facts.equal(&format!("{initramfs} has no program that mounts NFS"), helper, None);
+        let is_there = |begin: &str| files.iter().any(|name| name.starts_with(begin));
+        let expected = ["nfsv4.ko", "nfsv3.ko", "rsinit"].map(is_there);
+        facts.equal(
+            &format!("{initramfs} has the agent and the kernel's NFS"),
+            expected,
+            [true; 3],
+        );
+    }
+    Ok(())
 }
