@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::ChildStdin;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use roxmltree::Document;
 
 use crate::boot::Boot;
 use crate::cases::furnish;
@@ -142,7 +143,26 @@ fn draw(answer: &Answer, node: &Node, workshop: &Workshop) -> Result<()> {
     let agent = agent.to_str().context("naming the agent")?;
     let drawn = tool::run(tool::command(agent).args(["report", "--svg"]).arg(&report))?;
     fs::write(&picture, drawn).with_context(|| format!("writing {}", picture.display()))?;
+    let kept =
+        fs::read_to_string(&picture).with_context(|| format!("reading {}", picture.display()))?;
+    let stages: Vec<String> = answer.stages().into_iter().map(|stage| stage.name).collect();
+    check_picture(&kept, &stages).with_context(|| format!("looking at {}", picture.display()))?;
     println!("Its boot as a picture, for a browser: {}.", picture.display());
+    Ok(())
+}
+
+/// It is an SVG document with a row for each stage.
+fn check_picture(picture: &str, stages: &[String]) -> Result<()> {
+    let document = Document::parse(picture).context("reading XML")?;
+    let root = document.root_element().tag_name();
+    ensure!(root == ("http://www.w3.org/2000/svg", "svg").into(), "no SVG but {root:?}");
+    let is_text = |node: &roxmltree::Node<'_, '_>| node.has_tag_name("text");
+    let texts: Vec<&str> =
+        document.descendants().filter(is_text).filter_map(|node| node.text()).collect();
+    ensure!(!stages.is_empty(), "the report has no stages");
+    for stage in stages {
+        ensure!(texts.contains(&stage.as_str()), "it has no row for the stage {stage}");
+    }
     Ok(())
 }
 
@@ -172,5 +192,32 @@ fn type_on(mut keyboard: ChildStdin) {
         if writeln!(keyboard, "{line}").and_then(|()| keyboard.flush()).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The one that the README shows.
+    const SHOWN: &str = include_str!("../assets/boot.svg");
+
+    fn check(picture: &str, stages: &[&str]) -> Result<()> {
+        let stages: Vec<String> = stages.iter().map(|name| (*name).to_owned()).collect();
+        check_picture(picture, &stages)
+    }
+
+    #[test]
+    fn the_readmes_picture_is_whole_and_one_that_is_not_is_refused() {
+        check(SHOWN, &["network", "image", "disks", "secrets-gone", "hand-over"]).unwrap();
+        let no_row = check(SHOWN, &["image", "lunch"]).unwrap_err();
+        assert!(no_row.to_string().contains("lunch"), "{no_row:#}");
+        assert!(check(SHOWN, &[]).is_err());
+        for broken in [SHOWN.replace("</svg>", ""), SHOWN.replace("<svg ", "<div "), String::new()]
+        {
+            assert!(check(&broken, &["image"]).is_err());
+        }
+        let other = SHOWN.replace("www.w3.org/2000/svg", "www.example.org");
+        assert!(check(&other, &["image"]).unwrap_err().to_string().contains("no SVG"));
     }
 }
