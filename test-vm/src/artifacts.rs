@@ -11,7 +11,7 @@ use crate::debian::{Debian, Release};
 use crate::initramfs::{self, Flavour};
 use crate::qemu::Accelerator;
 use crate::workshop::Workshop;
-use crate::{image, kernel, tool};
+use crate::{image, kernel, package, tool};
 
 /// Paths of everything that a node boots from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Artifacts {
     pub tools: PathBuf,
     /// The static witness.
     pub witness: PathBuf,
+    /// Prometheus's own judge of metrics.
+    pub promtool: PathBuf,
     /// What runs the guests.
     pub accelerator: Accelerator,
 }
@@ -89,6 +91,7 @@ impl Artifacts {
             tiny: image::tiny::prepare(workshop)?,
             tools: image::tools::prepare(workshop, debian)?,
             witness: workshop.binary("witness")?,
+            promtool: package::program(workshop, "prometheus", "promtool")?,
             accelerator: Accelerator::probe(workshop, &debian.kernel)?,
             bookworm,
             others,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::debian::Release;
 use crate::image::link_tree;
+use crate::package;
 use crate::tool::{command, run};
 use crate::workshop::{Workshop, cached, key, remove};
 
@@ -77,22 +78,14 @@ fn prepare_by_apt(workshop: &Workshop) -> Result<Kernel> {
     let package = newest(&depends)
         .with_context(|| format!("apt knows no dependency of {NEWEST}: run apt-get update"))?;
     let release = package.trim_start_matches("linux-image-").to_owned();
-    let address = run(command("apt-get").args(["download", "--print-uris", package]))?;
-    let key = key([address.as_bytes()]);
+    let key = key([package::address(package)?.as_bytes()]);
     let folder =
         cached(&workshop.cache(), "kernel", &key, |folder| unpack(package, &release, folder))?;
     Ok(Kernel { release, folder })
 }
 
 fn unpack(package: &str, release: &str, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
-    run(command("apt-get").args(["download", "-q", package]).current_dir(folder))?;
-    let deb = std::fs::read_dir(folder)?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .find(|path| path.extension().is_some_and(|kind| kind == "deb"))
-        .with_context(|| format!("finding the package of {package}"))?;
-    run(command("dpkg").arg("-x").arg(&deb).arg(folder))?;
-    remove(&deb)?;
+    package::unpack(package, folder)?;
     remove(&folder.join("usr"))?;
     run(command("depmod").arg("-b").arg(folder).arg(release))?;
     Ok(())

@@ -25,6 +25,7 @@ pub mod network;
 pub mod nfs;
 pub mod node;
 pub mod overlay;
+pub mod package;
 pub mod qemu;
 pub mod records;
 pub mod runner;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::furnished::{boot_twice, furnish};
+use super::status::Status;
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
 use crate::debian::Release;
@@ -28,12 +29,13 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let mut node = bench.full()?;
     furnish(&mut node, 4)?;
     ask(&mut node);
+    let status = Status::ask(&mut node)?;
     let token = disguise(secrets.monitor_token.as_bytes());
     node.question.needles.insert("token".to_owned(), token);
     boot_twice(&mut node, &UNITS, facts, |boot, answer, facts| {
         judge_secrets(secrets, boot, answer, facts);
         judge_report(answer, facts);
-        judge_status(answer, facts);
+        status.judge(bench, answer, facts);
     })
 }
 
@@ -50,11 +52,6 @@ fn ask(node: &mut Node) {
     node.ask_command(&["openssl", "x509", "-in", "/etc/ssl/certs/node.pem", "-noout", "-pubkey"]);
     node.ask_command(&["openssl", "pkey", "-in", "/etc/ssl/private/node.key", "-pubout"]);
     node.ask_command(&["id", "-u", "munge"]);
-    node.ask_command(&["rsinit", "status"]);
-    node.ask_command(&["rsinit", "status", "--prometheus"]);
-    node.ask_command(&["mkdir", "/secrets"]);
-    node.ask_command(&["rsinit", "status", "--json"]);
-    node.ask_command(&["rmdir", "/secrets"]);
 }
 
 fn judge_secrets(secrets: &Secrets, boot: &Boot, answer: &Answer, facts: &mut Facts) {
@@ -114,25 +111,4 @@ fn judge_report(answer: &Answer, facts: &mut Facts) {
         image > Some(50 << 20),
         format!("{image:?}"),
     );
-}
-
-/// `rsinit status`: well, and then with a `/secrets` that was left behind.
-fn judge_status(answer: &Answer, facts: &mut Facts) {
-    let status = |words: &[&str]| answer.commands(words).next().and_then(|ran| ran.status);
-    let said = answer.said(&["rsinit", "status"]);
-    let lines = [
-        "ok       boot ",
-        "ok       arrays ",
-        "ok       mounts    /system /scratch\n",
-        "ok       hook      ansible-playbook ",
-        "ok       secrets   gone\n",
-    ];
-    facts.contains("rsinit status finds all well", &said, &lines);
-    facts.equal("and says so by its exit status", status(&["rsinit", "status"]), Some(0));
-    let metrics = answer.said(&["rsinit", "status", "--prometheus"]);
-    let samples = ["rsinit_check_ok{check=\"arrays\"} 1\n", "level=\"raid1\"} 0\n"];
-    facts.contains("the metrics say it too", &metrics, &samples);
-    let json = ["rsinit", "status", "--json"];
-    facts.contains("a /secrets is found", &answer.said(&json), &["/secrets is still there"]);
-    facts.equal("by the exit status too", status(&json), Some(1));
 }

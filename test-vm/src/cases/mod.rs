@@ -21,6 +21,7 @@ mod releases;
 mod secrets;
 mod server;
 mod slurm;
+mod status;
 mod storm;
 mod two_images;
 mod wire;
