@@ -1,5 +1,7 @@
 //! Debian's kernel, from its package: unpacked into the cache, never installed.
 
+mod vmlinux;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,12 +24,14 @@ pub struct Kernel {
     pub release: String,
     /// The unpacked package.
     pub folder: PathBuf,
+    /// What QEMU starts by itself: the image below, unpacked.
+    pub vmlinux: PathBuf,
 }
 
 impl Kernel {
-    /// The bootable image.
+    /// The bootable image, as servers have it.
     pub fn image(&self) -> PathBuf {
-        self.folder.join("boot").join(format!("vmlinuz-{}", self.release))
+        image(&self.folder, &self.release)
     }
 
     /// Its modules, `…/lib/modules/<release>`.
@@ -66,14 +70,24 @@ impl Kernel {
 /// # Errors
 /// apt knows no kernel (its lists are missing), or the package cannot be fetched or unpacked.
 pub fn prepare(workshop: &Workshop, release: Release) -> Result<Kernel> {
-    match release {
-        Release::Bookworm | Release::BookwormManaged => prepare_by_apt(workshop),
-        other => prepare_by_mmdebstrap(workshop, other),
-    }
+    let (name, folder) = match release {
+        Release::Bookworm | Release::BookwormManaged => prepare_by_apt(workshop)?,
+        other => prepare_by_mmdebstrap(workshop, other)?,
+    };
+    let family = format!("vmlinux_{}", release.suite());
+    let key = key([folder.as_os_str().as_encoded_bytes()]);
+    let vmlinux = cached(&workshop.cache(), &family, &key, |file| {
+        vmlinux::extract(&image(&folder, &name), file)
+    })?;
+    Ok(Kernel { release: name, folder, vmlinux })
 }
 
-/// By the apt of the machine, which runs the same release.
-fn prepare_by_apt(workshop: &Workshop) -> Result<Kernel> {
+fn image(folder: &Path, release: &str) -> PathBuf {
+    folder.join("boot").join(format!("vmlinuz-{release}"))
+}
+
+/// By the apt of the machine, which runs the same release: the kernel's release and its folder.
+fn prepare_by_apt(workshop: &Workshop) -> Result<(String, PathBuf)> {
     let depends = run(command("apt-cache").args(["depends", NEWEST]))?;
     let package = newest(&depends)
         .with_context(|| format!("apt knows no dependency of {NEWEST}: run apt-get update"))?;
@@ -81,7 +95,7 @@ fn prepare_by_apt(workshop: &Workshop) -> Result<Kernel> {
     let key = key([package::address(package)?.as_bytes()]);
     let folder =
         cached(&workshop.cache(), "kernel", &key, |folder| unpack(package, &release, folder))?;
-    Ok(Kernel { release, folder })
+    Ok((release, folder))
 }
 
 fn unpack(package: &str, release: &str, folder: &Path) -> Result<()> {
@@ -92,11 +106,11 @@ fn unpack(package: &str, release: &str, folder: &Path) -> Result<()> {
 }
 
 /// By mmdebstrap, as the machine's apt knows nothing of `release`.
-fn prepare_by_mmdebstrap(workshop: &Workshop, release: Release) -> Result<Kernel> {
+fn prepare_by_mmdebstrap(workshop: &Workshop, release: Release) -> Result<(String, PathBuf)> {
     let family = format!("kernel_{}", release.suite());
     let key = key([include_bytes!("kernel.rs").as_slice()]);
     let folder = cached(&workshop.cache(), &family, &key, |folder| extract(release, folder))?;
-    Ok(Kernel { release: installed(&folder)?, folder })
+    Ok((installed(&folder)?, folder))
 }
 
 /// Extracts the kernel with all that it depends on, and keeps the kernel alone.

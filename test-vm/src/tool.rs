@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub const PACKAGES: &str = include_str!("../packages.txt");
 
 /// Programs and the Debian package each comes from.
-const ORIGIN: [(&str, &str); 27] = [
+const ORIGIN: [(&str, &str); 28] = [
     ("apt-cache", "apt"),
     ("apt-get", "apt"),
     ("chroot", "coreutils"),
@@ -39,6 +39,7 @@ const ORIGIN: [(&str, &str); 27] = [
     ("ssh-keygen", "openssh-client"),
     ("timeout", "coreutils"),
     ("unshare", "util-linux"),
+    ("xz", "xz-utils"),
     ("zstd", "zstd"),
 ];
 

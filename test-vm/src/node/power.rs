@@ -50,7 +50,7 @@ impl Node<'_> {
             start: match &self.firmware {
                 Some((firmware, _)) => Start::Network(firmware.clone()),
                 None => Start::Direct {
-                    kernel: self.debian.kernel.image(),
+                    kernel: self.debian.kernel.vmlinux.clone(),
                     initramfs: self.initramfs(),
                     cmdline: self.arguments.join(" "),
                 },
