@@ -1,4 +1,4 @@
-//! Runs the cases: full ones alone, tiny ones two at a time; one line each.
+//! Runs the cases: those that want the whole machine alone, then the others two at a time; one line each.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::cases::{Bench, CASES, Case, LONG, Size};
 use crate::cluster::Cluster;
@@ -36,7 +37,7 @@ pub fn choose(names: &[String]) -> Result<Vec<Case>> {
 pub fn releases(cases: &[Case]) -> BTreeSet<Release> {
     let release = |case: &Case| match case.size {
         Size::Tiny => None,
-        Size::Full(release) => Some(release),
+        Size::Full(release) | Size::Whole(release) => Some(release),
     };
     cases.iter().filter_map(release).collect()
 }
@@ -53,18 +54,25 @@ fn find(name: &str) -> Result<Case> {
 pub fn run(workshop: &Workshop, scratch: &Path, cases: &[Case]) -> Result<bool> {
     let cluster = Cluster::start(scratch)?;
     let started = Instant::now();
-    let (full, tiny): (Vec<Case>, Vec<Case>) =
-        cases.iter().partition(|case| matches!(case.size, Size::Full(_)));
+    let (whole, others): (Vec<Case>, Vec<Case>) =
+        cases.iter().partition(|case| matches!(case.size, Size::Whole(_)));
     let tally = Tally { workshop, cluster: &cluster, failed: Mutex::default() };
-    tally.side_by_side(&full, 1);
-    tally.side_by_side(&tiny, PLACES);
+    tally.side_by_side(&whole, 1);
+    tally.side_by_side(&others, PLACES);
     let failed = tally.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    println!("\nboot tests: {:.0} s", started.elapsed().as_secs_f64());
+    let (took, busy) = (started.elapsed().as_secs_f64(), processor_seconds()?);
+    println!("\nboot tests: {took:.0} s, {busy} s of processors");
     for name in &failed {
         println!("failed: {name}");
     }
     println!("{} passed, {} failed", cases.len() - failed.len(), failed.len());
     Ok(failed.is_empty())
+}
+
+/// What all machines and tools have taken by now.
+fn processor_seconds() -> Result<i64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("reading the usage of children")?;
+    Ok((usage.user_time() + usage.system_time()).tv_sec())
 }
 
 struct Tally<'a> {

@@ -13,7 +13,7 @@ use crate::facts::Facts;
 pub const CASE: Case = Case {
     name: "ansible-fails",
     about: "real playbooks that fail, hang past their limit, and leave a daemon with the secrets open",
-    size: Size::Full(Release::Bookworm),
+    size: Size::Whole(Release::Bookworm),
     run,
 };
 

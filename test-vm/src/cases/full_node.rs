@@ -28,6 +28,8 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let secrets = &bench.cluster.secrets;
     let mut node = bench.full()?;
     furnish(&mut node, 4)?;
+    // Ansible beside another node: how long it may take is another case's business.
+    node.argue("rsinit.preboot.timeout", "800");
     ask(&mut node);
     let status = Status::ask(&mut node)?;
     let token = disguise(secrets.monitor_token.as_bytes());

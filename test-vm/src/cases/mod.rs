@@ -44,10 +44,13 @@ pub use furnished::furnish;
 /// How much of the machine a case wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// One processor, 1 GiB: another tiny case may run beside it.
+    /// One processor, 1 GiB.
     Tiny,
-    /// A real node of this release; it runs alone.
+    /// A real node of this release: two processors, of which it keeps little more than one busy,
+    /// 3 GiB.
     Full(Release),
+    /// All of it: more than one real node of this release at a time, or limits that count seconds.
+    Whole(Release),
 }
 
 /// One case.

@@ -22,7 +22,7 @@ use crate::tool::{Service, command, output, wait_until_open};
 pub const CASE: Case = Case {
     name: "storm",
     about: "200 clients at once, 5 % of connections reset, the server restarted: all get the image, hardly a byte twice",
-    size: Size::Full(Release::Bookworm),
+    size: Size::Whole(Release::Bookworm),
     run,
 };
 
