@@ -109,15 +109,16 @@ impl<'a> Bench<'a> {
 
 /// The cases that every change must pass, in the order in which they are run: the longest first.
 pub const CASES: &[Case] = &[
-    full_node::CASE,
     slurm::CASE,
-    releases::TRIXIE,
     storm::CASE,
+    full_node::CASE,
+    disks::power::CASE,
+    disks::lives::CASE,
+    releases::TRIXIE,
+    failures::CASE,
     client::CASE,
     emergency::CASE,
     disks::eight::CASE,
-    disks::power::CASE,
-    disks::lives::CASE,
     disks::sizes::CASE,
     disks::failing::CASE,
     disks::settings::KEPT,
@@ -147,7 +148,6 @@ pub const CASES: &[Case] = &[
     secrets::VERSIONS,
     server::CUT,
     images::NO_INIT,
-    failures::CASE,
     arguments::NO_URI,
     diskless::CASE,
 ];
