@@ -21,6 +21,7 @@ pub mod image;
 pub mod initramfs;
 pub mod kernel;
 pub mod listener;
+pub mod monitor;
 pub mod network;
 pub mod nfs;
 pub mod node;

@@ -49,6 +49,8 @@ pub struct Node<'a> {
     pub firmware: Option<(Firmware, Template)>,
     /// Its network card.
     pub nic: Nic,
+    /// Whether the card has a signal when the node is switched on.
+    pub signal: bool,
     /// Its disks, in PCI order.
     pub disks: Vec<Disk>,
     /// Its system overlay.
@@ -111,6 +113,7 @@ impl<'a> Node<'a> {
             cpus: 1,
             firmware: None,
             nic: Nic::Virtio,
+            signal: true,
             disks: Vec::new(),
             system: Overlay::new(folder.join("system"))?,
             runtime: Overlay::new(folder.join("runtime"))?,

@@ -168,7 +168,12 @@ pub struct Machine<'a> {
     pub asset_tag: Option<&'a str>,
     /// The file behind the second serial port.
     pub witness: &'a Path,
+    /// The socket of its monitor; none where nobody tells it anything.
+    pub monitor: Option<&'a Path>,
 }
+
+/// What QEMU calls the card's end of the wire.
+pub const WIRE: &str = "wire";
 
 impl Machine<'_> {
     /// Switches it on.
@@ -193,13 +198,17 @@ impl Machine<'_> {
             Nic::Virtio => "virtio-net-pci",
             Nic::E1000 => "e1000",
         };
-        qemu.args(["-netdev", &format!("tap,id=wire,ifname={},script=no,downscript=no", self.tap)]);
+        let tap = format!("tap,id={WIRE},ifname={},script=no,downscript=no", self.tap);
+        qemu.args(["-netdev", &tap]);
         // Where it is not the card that boots, its ROM is left out.
         let rom = match self.start {
             Start::Network(Firmware::Bios) => "",
             _ => ",romfile=",
         };
-        qemu.args(["-device", &format!("{card},netdev=wire,mac={}{rom}", self.mac)]);
+        qemu.args(["-device", &format!("{card},netdev={WIRE},mac={}{rom}", self.mac)]);
+        if let Some(socket) = self.monitor {
+            qemu.args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())]);
+        }
         if let Some(tag) = self.asset_tag {
             qemu.args(["-smbios", &format!("type=3,asset={tag}")]);
         }

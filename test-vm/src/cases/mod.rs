@@ -16,6 +16,7 @@ mod images;
 mod ipv6;
 mod killed;
 mod managed;
+mod network;
 mod pxe;
 mod releases;
 mod secrets;
@@ -146,6 +147,7 @@ pub const CASES: &[Case] = &[
     secrets::NO_EXPORT,
     secrets::OVER_IPV6,
     secrets::VERSIONS,
+    network::NO_CARRIER,
     server::CUT,
     images::NO_INIT,
     arguments::NO_URI,

@@ -10,9 +10,10 @@ use super::Node;
 use crate::boot::Boot;
 use crate::chain::{self, Link};
 use crate::listener::Listener;
+use crate::monitor::set_link;
 use crate::network::tap;
 use crate::overlay::Overlay;
-use crate::qemu::{Ending, Machine, Running, Start};
+use crate::qemu::{Ending, Machine, Running, Start, WIRE};
 use crate::server::{self, Faults, Script, Server};
 use crate::times;
 use crate::witness::{self, QUESTION};
@@ -45,6 +46,8 @@ impl Node<'_> {
         faults(server.faults());
         let path = |end: &str| self.folder.join(format!("boot{}.{end}", self.boots));
         let (log, witness) = (path("console.log"), path("witness.log"));
+        // A short name: the address of a socket has room for 107 bytes.
+        let monitor = self.folder.join("qmp");
         let machine = Machine {
             accelerator: self.cluster.artifacts.accelerator,
             start: match &self.firmware {
@@ -63,9 +66,15 @@ impl Node<'_> {
             disks: &self.disks,
             asset_tag: self.asset_tag.as_deref(),
             witness: &witness,
+            monitor: (!self.signal).then_some(monitor.as_path()),
         };
         let running = machine.start(&log, self.live)?;
-        Ok(Power { running, server, listener, witness, log, since: Instant::now() })
+        let power =
+            Power { running, server, listener, witness, monitor, log, since: Instant::now() };
+        if !self.signal {
+            set_link(&power.monitor, WIRE, false).context("taking the signal away")?;
+        }
+        Ok(power)
     }
 
     /// What its iPXE is given; none where it does not boot over the network.
@@ -132,7 +141,7 @@ impl Node<'_> {
     /// # Errors
     /// The witness's answer is there and cannot be read, or QEMU itself failed.
     pub fn finish(&self, power: Power, ending: Ending) -> Result<Boot> {
-        let Power { running, server, listener, witness, log, since } = power;
+        let Power { running, server, listener, witness, log, since, .. } = power;
         let console = running.console.text();
         drop(running);
         let broken = fs::read_to_string(log.with_extension("qemu")).unwrap_or_default();
@@ -175,6 +184,17 @@ pub struct Power {
     pub listener: Listener,
     /// What comes over the second serial port.
     pub witness: PathBuf,
+    monitor: PathBuf,
     log: PathBuf,
     since: Instant,
+}
+
+impl Power {
+    /// Gives the card of a node that was switched on without one a signal.
+    ///
+    /// # Errors
+    /// QEMU does not do it.
+    pub fn give_signal(&self) -> Result<()> {
+        set_link(&self.monitor, WIRE, true).context("giving a signal")
+    }
 }
