@@ -62,6 +62,16 @@ impl Layout {
         self.etc.join("rsinit/server.crt")
     }
 
+    /// `/etc/resolv.conf` of the initramfs.
+    pub fn resolv_conf(&self) -> PathBuf {
+        self.etc.join("resolv.conf")
+    }
+
+    /// `/run/systemd/netif/state`: what systemd-networkd has learnt.
+    pub fn netif_state(&self) -> PathBuf {
+        self.run.join("systemd/netif/state")
+    }
+
     /// `/run/rsinit/server.crt`: a copy of it for the node that is up.
     pub fn kept_certificate(&self) -> PathBuf {
         self.state().join("server.crt")

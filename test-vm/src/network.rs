@@ -1,4 +1,4 @@
-//! The cluster's wire: a bridge with a tap for each place a node can stand in, DHCP and TFTP.
+//! The cluster's wire: a bridge with a tap for each place a node can stand in, DHCP, TFTP and names.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,7 +19,7 @@ pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The same by IPv6: a node gives itself an address beside it.
 pub const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 
-/// Its name, where somebody serves names: see [`serve_names`].
+/// Its name, to who asks its name server.
 pub const NAME: &str = "head.cluster.test";
 
 /// How many nodes can be switched on at a time.
@@ -29,6 +29,9 @@ pub const PLACES: usize = 2;
 const NODES: u8 = 120;
 
 const BRIDGE: &str = "br0";
+
+/// Where dnsmasq finds what DHCP tells single nodes: it sees a new file by itself.
+const OPTIONS: &str = "dhcp-options";
 
 /// The port of the first node's server; each node has a server of its own.
 const FIRST_PORT: u16 = 9873;
@@ -106,11 +109,8 @@ impl Drop for Unplugged {
     }
 }
 
-/// Starts a name server that knows [`NAME`] and nothing else.
-///
-/// # Errors
-/// It does not start.
-pub fn serve_names() -> Result<Service> {
+/// Starts a name server that knows [`NAME`] and nothing else. No node hears of it by itself.
+fn serve_names() -> Result<Service> {
     let mut tool = command("dnsmasq");
     tool.args(["--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file="]);
     tool.args(["--bind-interfaces", &format!("--listen-address={SERVER}")]);
@@ -118,7 +118,7 @@ pub fn serve_names() -> Result<Service> {
     tool.args(["--no-resolv", "--no-hosts", &format!("--local=/{NAME}/")]);
     tool.arg(format!("--host-record={NAME},{SERVER}"));
     let mut names = Service::start("dnsmasq", tool.stdout(Stdio::null()).stderr(Stdio::null()))?;
-    wait_for_udp(&mut names, 53)?;
+    wait_for_udp(&mut names, UDP, 53)?;
     Ok(names)
 }
 
@@ -129,6 +129,7 @@ type Lines = Arc<Mutex<Vec<(Instant, String)>>>;
 #[derive(Debug)]
 pub struct Network {
     dhcp: Service,
+    names: Service,
     said: Lines,
 }
 
@@ -152,8 +153,9 @@ impl Network {
         let said = Lines::default();
         let source = dhcp.errors().context("reading what dnsmasq says")?;
         follow(source, &scratch.join("dnsmasq.log"), Arc::clone(&said))?;
-        wait_for_udp(&mut dhcp, 67)?;
-        Ok(Self { dhcp, said })
+        wait_for_udp(&mut dhcp, UDP, 67)?;
+        let names = serve_names().context("serving names")?;
+        Ok(Self { dhcp, names, said })
     }
 
     /// What the DHCP and TFTP server said since `since`, and how long after it.
@@ -170,8 +172,18 @@ impl Network {
     /// # Errors
     /// One has ended.
     pub fn check(&mut self) -> Result<()> {
-        self.dhcp.check()
+        self.dhcp.check()?;
+        self.names.check()
     }
+}
+
+/// From now on DHCP names the name server to this node.
+///
+/// # Errors
+/// dnsmasq cannot be told.
+pub fn name_server_for(number: Number, scratch: &Path) -> Result<()> {
+    let line = format!("tag:{},option:dns-server,{SERVER}\n", number.name());
+    fs::write(scratch.join(OPTIONS).join(number.name()), line).context("telling dnsmasq")
 }
 
 /// Keeps what dnsmasq says, in memory and in the file `log`.
@@ -196,6 +208,8 @@ fn dnsmasq(scratch: &Path) -> Result<std::process::Command> {
         fs::copy(Path::new(IPXE).join(name), tftp.join(name))
             .with_context(|| format!("copying {name} (package ipxe)"))?;
     }
+    let options = scratch.join(OPTIONS);
+    fs::create_dir_all(&options).context("making a folder for more options of DHCP")?;
     let conf = scratch.join("dnsmasq.conf");
     fs::write(&conf, boot_settings()?).context("writing dnsmasq.conf")?;
     let mut tool = command("dnsmasq");
@@ -205,6 +219,7 @@ fn dnsmasq(scratch: &Path) -> Result<std::process::Command> {
     tool.arg(format!("--interface={BRIDGE}")).arg("--bind-interfaces");
     tool.args(["--dhcp-range=10.77.0.0,static,255.255.255.0,1h", "--no-ping"]);
     tool.args(["--enable-ra", "--dhcp-range=fd77::,ra-only,64"]);
+    tool.arg(format!("--dhcp-optsdir={}", options.display()));
     tool.arg("--enable-tftp").arg(format!("--tftp-root={}", tftp.display()));
     tool.arg(format!("--dhcp-leasefile={}", scratch.join("leases").display()));
     tool.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -238,12 +253,15 @@ fn boot_settings() -> Result<String> {
     Ok(text)
 }
 
-/// Waits until the kernel lists a socket on this port of UDP.
-fn wait_for_udp(service: &mut Service, port: u16) -> Result<()> {
+/// Where the kernel lists the sockets of UDP for IPv4.
+const UDP: &str = "/proc/self/net/udp";
+
+/// Waits until the kernel lists a socket on this port in `table`.
+fn wait_for_udp(service: &mut Service, table: &str, port: u16) -> Result<()> {
     let patience = Instant::now() + Duration::from_secs(10);
     loop {
         service.check()?;
-        let sockets = fs::read_to_string("/proc/self/net/udp").context("reading the sockets")?;
+        let sockets = fs::read_to_string(table).context("reading the sockets")?;
         if sockets.contains(&format!(":{port:04X} ")) {
             return Ok(());
         }

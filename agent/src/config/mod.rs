@@ -6,6 +6,7 @@ pub mod cmdline;
 pub mod identity;
 pub mod mkdisk_conf;
 pub mod mountinfo;
+pub mod networkd;
 pub mod node_path;
 pub mod profile;
 pub mod report_to;

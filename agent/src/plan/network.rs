@@ -13,6 +13,20 @@ pub struct Interface {
     pub addresses: Vec<IpAddr>,
 }
 
+/// Why the name of `server` leads nowhere yet, from what the interfaces and this resolv.conf show.
+pub fn unresolved(interfaces: &[Interface], server: &str, resolv_conf: &str) -> String {
+    let servers = resolv_conf.lines().filter_map(|line| line.strip_prefix("nameserver "));
+    let servers = servers.collect::<Vec<_>>().join(", ");
+    let is_usable = |one: &Interface| one.carrier && one.addresses.iter().any(is_global);
+    if !interfaces.iter().any(is_usable) {
+        missing(interfaces, server)
+    } else if servers.is_empty() {
+        format!("no name server for {server}: neither DHCP nor nameserver= has named one")
+    } else {
+        format!("no address of {server} from the name server {servers}")
+    }
+}
+
 /// Why packets cannot reach `server` yet, from what the interfaces show.
 pub fn missing(interfaces: &[Interface], server: &str) -> String {
     let names = |list: &[&Interface]| -> String {
@@ -24,7 +38,7 @@ pub fn missing(interfaces: &[Interface], server: &str) -> String {
     let live: Vec<&Interface> = all.iter().copied().filter(|one| one.carrier).collect();
     let usable = |address: &IpAddr| {
         let fits = server_ip.is_none_or(|server| server.is_ipv6() == address.is_ipv6());
-        fits && !is_link_local(*address)
+        fits && is_global(address)
     };
     let addressed: Vec<&Interface> =
         live.iter().copied().filter(|one| one.addresses.iter().any(usable)).collect();
@@ -51,6 +65,10 @@ pub fn missing(interfaces: &[Interface], server: &str) -> String {
 /// nothing without its interface, and neither the NFS client nor the report could name it.
 pub fn serves(local: IpAddr, server: IpAddr) -> bool {
     !is_link_local(local) || is_link_local(server)
+}
+
+fn is_global(address: &IpAddr) -> bool {
+    !is_link_local(*address)
 }
 
 fn is_link_local(address: IpAddr) -> bool {
@@ -81,6 +99,16 @@ mod tests {
         assert!(missing(std::slice::from_ref(&down), "h").starts_with("no carrier on eth0"));
         assert!(missing(&[down.clone(), bare.clone()], "h").starts_with("no address on eth1"));
         assert_eq!(missing(&[down, bare, ready], "10.2.0.1"), "no route to 10.2.0.1 from eth2");
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_has_its_reason() {
+        let bare = [interface("eth0", true, &["fe80::1"])];
+        let ready = [interface("eth0", true, &["10.1.0.5"])];
+        assert!(unresolved(&bare, "head", "").starts_with("no address on eth0"));
+        assert!(unresolved(&ready, "head", "search test\n").starts_with("no name server for head"));
+        let said = unresolved(&ready, "head", "nameserver 10.1.0.1\nnameserver fd77::1\n");
+        assert_eq!(said, "no address of head from the name server 10.1.0.1, fd77::1");
     }
 
     #[test]

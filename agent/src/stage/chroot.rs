@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use rustix::mount::MountFlags;
 
 use super::context::Context;
+use super::network::learn_name_servers;
 use crate::sys::guard::MountGuard;
 use crate::sys::mount::Mount;
 use crate::sys::root::resolve;
@@ -89,10 +90,11 @@ impl<'a> Furnished<'a> {
             .with_context(|| format!("making {} private", target.display()))
     }
 
-    /// The initramfs's resolv.conf, where DHCP wrote one and the image has none, an empty one, or a
+    /// The initramfs's resolv.conf, where DHCP brought one and the image has none, an empty one, or a
     /// link to one that a service writes when the node is up.
     fn add_resolv_conf(&mut self, ctx: &Context<'a>) -> anyhow::Result<()> {
-        let ours = ctx.layout.etc.join("resolv.conf");
+        learn_name_servers(ctx.layout);
+        let ours = ctx.layout.resolv_conf();
         if !fs::metadata(&ours).is_ok_and(|at| at.is_file() && at.len() > 0) {
             return Ok(());
         }

@@ -1,15 +1,18 @@
 //! Waits until packets can reach the server, and says what is missing meanwhile.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 
 use super::context::{Context, Done};
+use crate::config::networkd;
 use crate::config::uri::Server;
+use crate::layout::Layout;
 use crate::log;
 use crate::plan::boot::Mac;
-use crate::plan::network::{Interface, missing, serves};
+use crate::plan::network::{Interface, missing, serves, unresolved};
 use crate::sys::route;
 
 /// The stage's name.
@@ -40,6 +43,7 @@ pub fn wait(ctx: &Context<'_>, server: &Server, mac: &Mac) -> anyhow::Result<Don
     let watch = ctx.kernel.watch_routes()?;
     let mut say_at = Instant::now() + SAY_EVERY;
     loop {
+        learn_name_servers(ctx.layout);
         let cause = match look(ctx, server) {
             Ok((to, local)) => {
                 let reached = reached(ctx, mac, to, local)?;
@@ -56,6 +60,21 @@ pub fn wait(ctx: &Context<'_>, server: &Server, mac: &Mac) -> anyhow::Result<Don
             say_at = Instant::now() + SAY_EVERY;
         }
         ctx.kernel.wait_for_change(&watch, LOOK_EVERY.min(ctx.time_left()))?;
+    }
+}
+
+/// Writes the initramfs's resolv.conf, where nobody else has: systemd-networkd leaves that to
+/// systemd-resolved, which an initramfs hardly ever has. No boot fails here: only a name that is
+/// wanted and leads nowhere is a failure, and its line says what is missing.
+pub fn learn_name_servers(layout: &Layout) {
+    let path = layout.resolv_conf();
+    // A link to a service's is not empty either, wherever it leads.
+    if fs::symlink_metadata(&path).is_ok_and(|found| found.len() > 0) {
+        return;
+    }
+    let state = fs::read_to_string(layout.netif_state()).unwrap_or_default();
+    if let Some(text) = networkd::resolv_conf(&state) {
+        let _ = fs::write(&path, text);
     }
 }
 
@@ -77,10 +96,13 @@ fn reached(ctx: &Context<'_>, mac: &Mac, to: IpAddr, local: IpAddr) -> anyhow::R
 fn look(ctx: &Context<'_>, server: &Server) -> anyhow::Result<(IpAddr, IpAddr)> {
     let addresses: Vec<SocketAddr> = (server.host.as_str(), server.port)
         .to_socket_addrs()
-        .map_err(|error| anyhow!("{}: {}: {error}", missing_now(ctx, server), server.host))?
+        .map_err(|error| {
+            let names = fs::read_to_string(ctx.layout.resolv_conf()).unwrap_or_default();
+            anyhow!("{}: {error}", unresolved(&seen(ctx), &server.host, &names))
+        })?
         .collect();
     first_way(&addresses, |to| ctx.kernel.source_address(to).ok())
-        .ok_or_else(|| anyhow!(missing_now(ctx, server)))
+        .ok_or_else(|| anyhow!(missing(&seen(ctx), &server.host)))
 }
 
 /// The first of the server's addresses that can be talked to, and from which of our own; `source`
@@ -93,19 +115,12 @@ fn first_way(
     ways.find(|(to, local)| serves(*local, *to))
 }
 
-fn missing_now(ctx: &Context<'_>, server: &Server) -> String {
-    let seen: Vec<Interface> = ctx
-        .kernel
-        .interfaces()
-        .unwrap_or_default()
-        .into_iter()
-        .map(|route::Interface { name, carrier, addresses, .. }| Interface {
-            name,
-            carrier,
-            addresses,
-        })
-        .collect();
-    missing(&seen, &server.host)
+/// The interfaces as they are now.
+fn seen(ctx: &Context<'_>) -> Vec<Interface> {
+    let all = ctx.kernel.interfaces().unwrap_or_default();
+    let known =
+        |route::Interface { name, carrier, addresses, .. }| Interface { name, carrier, addresses };
+    all.into_iter().map(known).collect()
 }
 
 fn find_mac(interfaces: &[route::Interface], mac: &Mac, local: IpAddr) -> anyhow::Result<String> {
@@ -141,6 +156,26 @@ mod tests {
         assert_eq!(find_mac(&all, &named, local).unwrap(), "02:00:00:00:00:01");
         let absent = Mac::OfInterface("ib0".to_owned());
         assert!(find_mac(&all, &absent, local).is_err());
+    }
+
+    #[test]
+    fn what_networkd_has_learnt_stands_in_a_resolv_conf_that_nobody_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::under(folder.path());
+        fs::create_dir(&layout.etc).unwrap();
+        let state = layout.netif_state();
+        fs::create_dir_all(state.parent().unwrap()).unwrap();
+        let read = || fs::read_to_string(layout.resolv_conf()).ok();
+        learn_name_servers(&layout);
+        fs::write(&state, "OPER_STATE=carrier\n").unwrap();
+        learn_name_servers(&layout);
+        assert_eq!(read(), None);
+        fs::write(&state, "DNS=10.0.0.1\n").unwrap();
+        learn_name_servers(&layout);
+        assert_eq!(read().unwrap(), "nameserver 10.0.0.1\n");
+        fs::write(layout.resolv_conf(), "nameserver 10.0.0.2\n").unwrap();
+        learn_name_servers(&layout);
+        assert_eq!(read().unwrap(), "nameserver 10.0.0.2\n");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
 use super::context::{Context, Done};
-use super::network::Reached;
+use super::network::{Reached, learn_name_servers};
 use crate::config::mountinfo::Device;
 use crate::config::secret_words::SecretWords;
 use crate::config::secrets::NfsSource;
@@ -255,6 +255,7 @@ fn find_server(
     source: &NfsSource,
     reached: &Reached,
 ) -> anyhow::Result<(IpAddr, IpAddr)> {
+    learn_name_servers(ctx.layout);
     let addresses: Vec<_> = (source.host.as_str(), 2049)
         .to_socket_addrs()
         .with_context(|| format!("resolving {}", source.host))?

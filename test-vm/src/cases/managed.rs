@@ -9,7 +9,7 @@ use crate::debian::Release;
 use crate::facts::Facts;
 use crate::image::full::HOOK_NAME;
 use crate::initramfs::network_handlers;
-use crate::network::{NAME, SERVER, serve_names};
+use crate::network::{NAME, SERVER};
 use crate::nfs::MUNGE_KEY;
 use crate::node::Node;
 use crate::witness::Answer;
@@ -54,7 +54,6 @@ fn comes_up(bench: &Bench, facts: &mut Facts) -> Result<()> {
     node.ask_command(&["ip", "-4", "-oneline", "address", "show", "dev", "eth0"]);
     let handlers = network_handlers(node.initramfs())?;
     facts.equal("the initramfs has NetworkManager alone", handlers, vec!["network-manager"]);
-    let _names = serve_names().context("serving names")?;
     let boot = node.boot(|_| {})?;
     let answer = boot.answer()?;
     judge_system(answer, &UNITS, facts);

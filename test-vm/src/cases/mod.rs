@@ -147,6 +147,7 @@ pub const CASES: &[Case] = &[
     secrets::NO_EXPORT,
     secrets::OVER_IPV6,
     secrets::VERSIONS,
+    network::BY_NAME,
     network::NO_CARRIER,
     server::CUT,
     images::NO_INIT,
