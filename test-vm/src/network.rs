@@ -1,5 +1,7 @@
 //! The cluster's wire: a bridge with a tap for each place a node can stand in, DHCP, TFTP and names.
 
+mod dhcp6;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,6 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::tool::{Service, command, run};
+
+pub use dhcp6::Managed;
 
 /// The address of everything that is not a node.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -253,8 +257,9 @@ fn boot_settings() -> Result<String> {
     Ok(text)
 }
 
-/// Where the kernel lists the sockets of UDP for IPv4.
+/// Where the kernel lists the sockets of UDP: those for IPv4, and those for IPv6.
 const UDP: &str = "/proc/self/net/udp";
+const UDP6: &str = "/proc/self/net/udp6";
 
 /// Waits until the kernel lists a socket on this port in `table`.
 fn wait_for_udp(service: &mut Service, table: &str, port: u16) -> Result<()> {

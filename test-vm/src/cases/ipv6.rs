@@ -1,8 +1,8 @@
 //! Nodes that have no IPv4 address at all.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::furnished::{ask_system, furnish, judge_system};
@@ -13,7 +13,7 @@ use crate::boot::Boot;
 use crate::debian::Release;
 use crate::facts::Facts;
 use crate::initramfs::{Flavour, network_handlers};
-use crate::network::SERVER6;
+use crate::network::{Managed, SERVER6};
 use crate::nfs::MUNGE_KEY;
 use crate::node::{Node, gave_up};
 
@@ -33,6 +33,21 @@ pub const LATE: Case = Case {
     run: |bench, facts| {
         late(bench, facts)?;
         no_route(bench, facts).context("booting without a route")
+    },
+};
+
+/// Addressed by DHCPv6, by dracut's own scripts and by systemd-networkd.
+pub const DHCP6: Case = Case {
+    name: "dhcp6",
+    about: "a node whose only address is given by DHCPv6 (ip=dhcp6): network-legacy, and networkd",
+    size: Size::Tiny,
+    run: |bench, facts| {
+        for (flavour, handler) in
+            [(Flavour::Plain, "network-legacy"), (Flavour::Systemd, "systemd-networkd")]
+        {
+            dhcp6(bench, flavour, handler, facts).with_context(|| format!("with {handler}"))?;
+        }
+        Ok(())
     },
 };
 
@@ -96,6 +111,30 @@ fn judge_addresses(node: &Node, boot: &Boot, facts: &mut Facts) -> Result<()> {
     };
     facts.holds("it asked for a router", of_node("RTR-SOLICIT") > 0, said.join("\n"));
     facts.equal("and nobody for an IPv4 address", of_node("DHCPDISCOVER"), 0);
+    Ok(())
+}
+
+fn dhcp6(bench: &Bench, flavour: Flavour, handler: &'static str, facts: &mut Facts) -> Result<()> {
+    let mut node = hooks::furnish(bench, "/hook-ok", &[])?;
+    node.flavour = flavour;
+    let mut wire = Managed::new(bench.place, node.folder())?;
+    node.server_ip = wire.server.into();
+    let uri = node.uri();
+    node.argue("rsinit.uri", &uri);
+    node.argue("ip", "eth0:dhcp6");
+    let handlers = network_handlers(node.initramfs())?;
+    facts.equal("the initramfs is addressed by it alone", handlers, vec![handler]);
+    let boot = node.boot(|_| {})?;
+    judge_traces(&boot, facts)?;
+    let stages = boot.answer()?.stages();
+    let network = stages.iter().find(|stage| stage.name == "network");
+    let note = network.map_or("", |stage| stage.note.as_str());
+    let peers: Vec<IpAddr> = boot.requests.iter().map(|served| served.peer.ip()).collect();
+    let Some(IpAddr::V6(own)) = peers.first().copied() else { bail!("nothing came by IPv6") };
+    facts.holds("its address is one that DHCPv6 gives", wire.gives(own)?, own);
+    let found = format!("{} from {own} ({})", wire.server, node.number.mac());
+    facts.equal("from which the agent found the server", note, &found);
+    facts.holds("and asked it for everything", peers.iter().all(|peer| *peer == own), own);
     Ok(())
 }
 

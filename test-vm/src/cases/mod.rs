@@ -162,6 +162,7 @@ pub const LONG: &[Case] = &[
     releases::BULLSEYE,
     managed::CASE,
     ipv6::LATE,
+    ipv6::DHCP6,
     emergency::BULLSEYE,
     emergency::TRIXIE,
     pxe::VERSIONS_BIOS,
