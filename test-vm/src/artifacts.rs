@@ -57,8 +57,10 @@ impl Bootable {
 
     /// Bookworm, and beside it those of `releases`: each waits for the network most of the time.
     fn prepare_all(workshop: &Workshop, releases: &BTreeSet<Release>) -> Result<(Self, Vec<Self>)> {
-        // Two of them may share it: it is made once, before both ask for it.
-        kernel::prepare(workshop, Release::Bookworm)?;
+        // Several may share one: each is made once, before they ask for it side by side.
+        for release in iter::once(&Release::Bookworm).chain(releases) {
+            kernel::prepare(workshop, *release)?;
+        }
         std::thread::scope(|scope| {
             let start = |release| scope.spawn(move || Self::prepare(workshop, release));
             let others = releases.iter().filter(|release| **release != Release::Bookworm);

@@ -52,9 +52,12 @@ pub enum Release {
     /// Debian 12: Linux 6.1, dracut 059, systemd 252. What the tests run on, and nearly all nodes.
     Bookworm,
     /// Debian 12 with NetworkManager: wherever it is installed, dracut prefers it in the initramfs.
+    /// Not so in Debian 11, whose dracut does not find its nm-initrd-generator: it takes network-legacy.
     BookwormManaged,
     /// Debian 13: Linux 6.12, dracut 106, systemd 257.
     Trixie,
+    /// Debian 13 with NetworkManager.
+    TrixieManaged,
 }
 
 impl Release {
@@ -63,7 +66,7 @@ impl Release {
         match self {
             Self::Bullseye => "bullseye",
             Self::Bookworm | Self::BookwormManaged => "bookworm",
-            Self::Trixie => "trixie",
+            Self::Trixie | Self::TrixieManaged => "trixie",
         }
     }
 
@@ -71,6 +74,7 @@ impl Release {
     pub fn name(self) -> &'static str {
         match self {
             Self::BookwormManaged => "bookworm_managed",
+            Self::TrixieManaged => "trixie_managed",
             other => other.suite(),
         }
     }
@@ -90,7 +94,7 @@ impl Release {
                 "slurm-client",
                 "slurmd",
             ],
-            Self::BookwormManaged => &["network-manager"],
+            Self::BookwormManaged | Self::TrixieManaged => &["network-manager"],
             Self::Trixie => &[],
         }
     }

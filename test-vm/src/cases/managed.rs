@@ -19,11 +19,21 @@ pub const CASE: Case = Case {
     name: "network-manager",
     about: "dracut 059 with NetworkManager: a server known by its name, the root's NetworkManager goes on; no DHCP: it says so",
     size: Size::Full(Release::BookwormManaged),
-    run: |bench, facts| {
-        comes_up(bench, facts)?;
-        without_dhcp(bench, facts).context("booting without DHCP")
-    },
+    run: |bench, facts| run(bench, Release::BookwormManaged, facts),
 };
+
+/// With a newer dracut and NetworkManager.
+pub const TRIXIE: Case = Case {
+    name: "network-manager-trixie",
+    about: "Debian 13, dracut 106 with NetworkManager 1.52: as network-manager",
+    size: Size::Full(Release::TrixieManaged),
+    run: |bench, facts| run(bench, Release::TrixieManaged, facts),
+};
+
+fn run(bench: &Bench, release: Release, facts: &mut Facts) -> Result<()> {
+    comes_up(bench, release, facts)?;
+    without_dhcp(bench, release, facts).context("booting without DHCP")
+}
 
 /// What must be active.
 const UNITS: [&str; 4] = ["multi-user.target", "NetworkManager", "ssh", "munge"];
@@ -40,8 +50,8 @@ const JOURNAL: [&str; 6] =
 const ACTIVE: [&str; 7] =
     ["nmcli", "--terse", "--fields", "DEVICE,STATE,FILENAME", "connection", "show", "--active"];
 
-fn comes_up(bench: &Bench, facts: &mut Facts) -> Result<()> {
-    let mut node = Node::full(bench.stand(), Release::BookwormManaged)?;
+fn comes_up(bench: &Bench, release: Release, facts: &mut Facts) -> Result<()> {
+    let mut node = Node::full(bench.stand(), release)?;
     furnish(&mut node, 4)?;
     let (port, mac) = (node.number.port(), node.number.mac());
     node.argue("rsinit.uri", &format!("http://{NAME}:{port}/provision/{mac}"));
@@ -92,8 +102,8 @@ fn judge_network(node: &Node, boot: &Boot, answer: &Answer, facts: &mut Facts) {
 }
 
 /// A wire on which nobody answers: NetworkManager gives up, and the agent says what is missing.
-fn without_dhcp(bench: &Bench, facts: &mut Facts) -> Result<()> {
-    let mut node = Node::full(bench.stand(), Release::BookwormManaged)?;
+fn without_dhcp(bench: &Bench, release: Release, facts: &mut Facts) -> Result<()> {
+    let mut node = Node::full(bench.stand(), release)?;
     node.argue("rd.net.timeout.dhcp", "5");
     node.argue("rsinit.deadline", "5");
     let _unplugged = bench.unplug()?;

@@ -161,6 +161,7 @@ pub const LONG: &[Case] = &[
     ansible::CASE,
     releases::BULLSEYE,
     managed::CASE,
+    managed::TRIXIE,
     ipv6::LATE,
     ipv6::DHCP6,
     emergency::BULLSEYE,
