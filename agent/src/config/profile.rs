@@ -213,18 +213,31 @@ impl Profile {
     }
 }
 
+/// What the name of a volume without a mount point begins with, before a number.
+const DISK: &str = "disk";
+/// The same where it is swapped to.
+const SWAP: &str = "swap";
+
+/// Whether `name` could be that of a volume without a mount point.
+fn is_numbered(name: &str) -> bool {
+    let number = name.strip_prefix(DISK).or_else(|| name.strip_prefix(SWAP));
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 impl Volume {
     /// The name that marks arrays of this volume, unique in a profile: made of the
-    /// mount point, or of the first disk's number where there is none. At most
-    /// `max` bytes (but no fewer than 9) of letters, digits, `.`, `_` and `-`.
+    /// mount point, or of the first disk's number where there is none (`disk4`, `swap4`,
+    /// which no mount point's is). At most `max` bytes (but no fewer than 9) of letters,
+    /// digits, `.`, `_` and `-`.
     pub fn slug(&self, first_disk: u32, max: usize) -> String {
         let Some(mount) = &self.mount else {
-            let kind = if self.fs == Some(FileSystem::Swap) { "swap" } else { "disk" };
+            let kind = if self.fs == Some(FileSystem::Swap) { SWAP } else { DISK };
             return format!("{kind}{first_disk}");
         };
         let plain = mount.trim_start_matches('/');
         let is_exact = plain.len() <= max
-            && plain.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
+            && plain.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+            && !is_numbered(plain);
         if is_exact {
             return plain.to_owned();
         }

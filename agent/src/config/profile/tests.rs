@@ -121,6 +121,10 @@ fn a_slug_is_short_plain_and_tells_mount_points_apart() {
     assert_eq!(volume("raid0:ext4:/scratch").slug(4, 25), "scratch");
     assert_eq!(volume("raid0").slug(4, 25), "disk4");
     assert_eq!(volume("raid0:swap::label=x").slug(4, 25), "swap4");
+    // As the others that cannot be kept whole: `disk4` is the name of the volume before.
+    assert_eq!(volume("raid0:ext4:/disk4").slug(1, 25), "disk4-26cfea8d");
+    assert!(volume("raid0:ext4:/swap4").slug(1, 25).starts_with("swap4-"));
+    assert_eq!(volume("raid0:ext4:/disk4a").slug(1, 25), "disk4a");
     let (a, b) = (volume("raid0:ext4:/a/b"), volume("raid0:ext4:/a-b"));
     assert_ne!(a.slug(1, 25), b.slug(1, 25));
     let long = format!("raid0:ext4:/{}", "x".repeat(200));
