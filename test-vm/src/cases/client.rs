@@ -192,9 +192,7 @@ fn judge_outage(answer: &Answer, journal: &str, unit: &str, facts: &mut Facts) {
     let waited = answer.watched.get(1).map_or(0.0, |saw| saw.seconds);
     facts.holds("the server was away", waited > AWAY.as_secs_f64() / 2.0, waited);
     facts.equal("the journal says so once", journal.matches("refused").count(), 1);
-    let failures = journal.split("well again; failures before: ").nth(1);
-    let failures = failures.and_then(|rest| rest.lines().next()?.parse::<u64>().ok());
-    let asked = failures.is_some_and(|count| count >= IN_VAIN);
+    let asked = failures(journal).is_some_and(|count| count >= IN_VAIN);
     facts.holds("it asked again and again, and says when it was well", asked, journal);
     facts.equal("it was started once", journal.matches("client: asking http").count(), 1);
 
@@ -206,4 +204,26 @@ fn judge_outage(answer: &Answer, journal: &str, unit: &str, facts: &mut Facts) {
     let same =
         !process.is_empty() && processes.clone().count() > 1 && processes.all(|one| one == process);
     facts.holds("it is the same process all the time", same, format!("{process}; {looked}"));
+}
+
+/// How often the client asked in vain while the server was away. The root's own network may have
+/// cost it a question before, while its addresses changed.
+fn failures(journal: &str) -> Option<u64> {
+    let (_, since) = journal.split_once("refused")?;
+    let (_, count) = since.split_once("well again; failures before: ")?;
+    count.lines().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failures;
+
+    #[test]
+    fn failures_are_those_of_the_outage() {
+        let before =
+            "no IPv4 address on eth0; asking again in 3 s\nwell again; failures before: 1\n";
+        let outage = "Connection refused; asking again in 3 s\nwell again; failures before: 7\n";
+        assert_eq!(failures(before), None);
+        assert_eq!(failures(&format!("{before}{outage}1 file changed\n")), Some(7));
+    }
 }
