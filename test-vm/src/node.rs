@@ -15,7 +15,7 @@ use crate::initramfs::Flavour;
 use crate::listener::Wire;
 use crate::network::{Number, SERVER};
 use crate::overlay::Overlay;
-use crate::qemu::{Firmware, Nic};
+use crate::qemu::{CHEAP, Firmware, Nic};
 use crate::records::render::Rendered;
 use crate::server::{Certificate, Template, Version};
 use crate::witness::Question;
@@ -185,7 +185,7 @@ impl<'a> Node<'a> {
             "net.ifnames=0".to_owned(),
             "console=ttyS0".to_owned(),
             "panic=-1".to_owned(),
-            "init_on_alloc=0".to_owned(),
+            CHEAP.to_owned(),
             "rsinit.onfail=poweroff".to_owned(),
             "rsinit.onfail.wait=2".to_owned(),
         ]

@@ -12,7 +12,7 @@ use crate::bench::image::command;
 use crate::debian::Release;
 use crate::disk::Disk;
 use crate::kernel::{self, Kernel};
-use crate::qemu::{Accelerator, Ending, Running};
+use crate::qemu::{Accelerator, CHEAP, Ending, Running};
 use crate::workshop::Workshop;
 
 /// Disks of the machine, and bytes of each.
@@ -91,7 +91,7 @@ fn boot(
     qemu.args(["-serial", "stdio", "-serial"]).arg(format!("file:{}", told.display()));
     qemu.args(["-m", &MEMORY_MIB.to_string(), "-smp", &CPUS.to_string()]);
     qemu.arg("-kernel").arg(kernel.image()).arg("-initrd").arg(initramfs);
-    qemu.args(["-append", "console=ttyS0 quiet panic=-1"]);
+    qemu.arg("-append").arg(format!("console=ttyS0 quiet panic=-1 {CHEAP}"));
     for number in 0..DISKS {
         let disk = Disk::blank(scratch, &format!("B{number}"), DISK_BYTES)?;
         let file = disk.path.display();
