@@ -14,7 +14,7 @@ help:
 	@echo 'make test      everything: make check, make fuzz, and the boot tests in QEMU'
 	@echo 'make test-all  make test, and what takes long: the long boot tests, every point at which power can go'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
-	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60; 30 in make test)'
+	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
 	@echo 'make build     the static binary: $(BINARY)'
 	@echo 'make bench     bench-fetch: fetch and unpack against curl | gzip | cpio, on a real image;'
 	@echo '               bench-disks: blank disks to ext4 against mdadm and mke2fs, in QEMU'
@@ -34,14 +34,13 @@ check: setup
 	cargo clippy --manifest-path agent/fuzz/Cargo.toml --locked --target-dir target/fuzz -- -D warnings
 	cargo test --workspace --locked
 
-# Two targets at a time: four minutes for all, and a first build of a minute or two. `make test`
-# takes half of it.
-export FUZZ_SECONDS ?= $(if $(filter test,$(MAKECMDGOALS)),30,60)
+# Two targets at a time: four minutes for all, and a first build of a minute or two.
+export FUZZ_SECONDS ?= 60
 fuzz: setup
 	FUZZ_SECONDS=$(FUZZ_SECONDS) agent/fuzz/run.sh
 
 harness: build
-	cargo build --release --locked --target $(TARGET) -p test-vm --bin witness
+	cargo build --release --locked --target $(TARGET) -p witness
 	cargo build --profile harness --locked -p test-vm --bin test-vm
 
 # What is first made by one processor or waits for the network is made beside what is checked.

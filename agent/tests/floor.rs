@@ -24,8 +24,8 @@ use rsinit::stage::unpack::unpack;
 use rsinit::sys::Linux;
 use rsinit::sys::holders::Sought;
 use rsinit::sys::process::{Exit, Heard, Processes as _, RootCommand};
-use test_vm::floor::stand_on_the_floor;
 use test_vm::server::{Node, Server, Site};
+use witness::floor::stand_on_the_floor;
 
 const MAC: &str = "52:54:00:00:00:01";
 

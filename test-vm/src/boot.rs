@@ -10,7 +10,7 @@ use crate::listener::Heard;
 use crate::network::Number;
 use crate::qemu::Ending;
 use crate::server::Served;
-use crate::witness::Answer;
+use witness::Answer;
 
 /// What came of a boot.
 #[derive(Debug)]

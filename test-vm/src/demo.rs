@@ -18,9 +18,9 @@ use crate::node::{Node, Power, Stand, gave_up};
 use crate::qemu::{Ending, Firmware};
 use crate::server::Template;
 use crate::tool;
-use crate::witness::answer::Stage;
-use crate::witness::{Answer, Then, find, markers};
 use crate::workshop::Workshop;
+use witness::answer::Stage;
+use witness::{Answer, Then, find, markers};
 
 /// Boots the node; whether it came up. With `keep` it stays on, and the terminal is its console.
 ///

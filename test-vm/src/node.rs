@@ -18,7 +18,7 @@ use crate::overlay::Overlay;
 use crate::qemu::{CHEAP, Firmware, Nic};
 use crate::records::render::Rendered;
 use crate::server::{Certificate, Template, Version};
-use crate::witness::Question;
+use witness::Question;
 
 pub use power::{Power, gave_up};
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::boot::Boot;
-use crate::witness::answer::{Stage, stages_of};
+use witness::answer::{Stage, stages_of};
 
 /// A stage shorter than this is not worth a word, in milliseconds.
 const SHORT_MS: f64 = 50.0;
@@ -13,7 +13,17 @@ pub fn describe(boot: &Boot) -> String {
     let report = boot.answer.as_ref().and_then(|answer| answer.report.as_ref());
     let stages = stages_of(report.or(boot.heard.report.as_ref()));
     let answered = boot.answer.as_ref().map(|answer| answer.uptime);
-    parts(boot.took.as_secs_f64(), &stages, answered)
+    parts(boot.took.as_secs_f64(), &stages, answered) + &waits(&boot.console)
+}
+
+/// How often the guest's kernel waited in vain for a disk, each time for half a minute: on a slow
+/// host, an emulated disk's interrupt is lost at times.
+fn waits(console: &str) -> String {
+    let is_one = |line: &&str| line.contains("nvme") && line.contains(" timeout, ");
+    match console.lines().filter(is_one).count() {
+        0 => String::new(),
+        count => format!(", waits for a disk in vain: {count}"),
+    }
 }
 
 fn parts(took: f64, stages: &[Stage], answered: Option<f64>) -> String {
@@ -62,6 +72,14 @@ mod tests {
         assert_eq!(parts(20.0, &stages, None), said);
         let up = parts(20.0, &stages, Some(10.0));
         assert_eq!(up, format!("{said}, the root's own start 2.8"));
+    }
+
+    #[test]
+    fn lost_interrupts_are_counted() {
+        let console =
+            "[   40.1] nvme nvme3: I/O 12 QID 1 timeout, completion polled\n[   41.0] md0: ok\n";
+        assert_eq!(waits(console), ", waits for a disk in vain: 1");
+        assert_eq!(waits("[    1.0] nvme nvme3: 1/0/0 default/read/poll queues\n"), "");
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::debian::Release;
 use crate::facts::Facts;
 use crate::node::gave_up;
 use crate::server::Owner;
-use crate::witness::watch::Watch;
-use crate::witness::{Answer, watching};
+use witness::watch::Watch;
+use witness::{Answer, watching};
 
 /// The case.
 pub const CASE: Case = Case {

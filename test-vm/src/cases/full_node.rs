@@ -10,8 +10,8 @@ use crate::debian::Release;
 use crate::facts::Facts;
 use crate::nfs::{MUNGE_KEY, Secrets};
 use crate::node::Node;
-use crate::witness::Answer;
-use crate::witness::search::disguise;
+use witness::Answer;
+use witness::search::disguise;
 
 /// The case.
 pub const CASE: Case = Case {

@@ -10,7 +10,7 @@ use crate::disk::{Disk, check_ext4};
 use crate::facts::Facts;
 use crate::node::Node;
 use crate::server::Owner;
-use crate::witness::Answer;
+use witness::Answer;
 
 /// Numbers count from one.
 const PROFILE: &str = "disk_config[1]=\"\"\n\

@@ -12,8 +12,8 @@ use crate::listener::Wire;
 use crate::nfs::PLANTED;
 use crate::node::Node;
 use crate::qemu::Nic;
-use crate::witness::Answer;
-use crate::witness::hook::{ORDER, SAW};
+use witness::Answer;
+use witness::hook::{ORDER, SAW};
 
 /// The hook's log.
 const LOG: &str = "/var/log/dracut-preboot.log";

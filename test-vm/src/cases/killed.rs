@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::initramfs::Flavour;
 use crate::qemu::Ending;
 use crate::shell::Shell;
-use crate::witness::search::disguise;
+use witness::search::disguise;
 
 /// The case.
 pub const CASE: Case = Case {

@@ -12,7 +12,7 @@ use crate::initramfs::network_handlers;
 use crate::network::{NAME, SERVER};
 use crate::nfs::MUNGE_KEY;
 use crate::node::Node;
-use crate::witness::Answer;
+use witness::Answer;
 
 /// The case.
 pub const CASE: Case = Case {

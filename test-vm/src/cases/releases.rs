@@ -12,7 +12,7 @@ use crate::facts::Facts;
 use crate::image::full::HOOK_NAME;
 use crate::nfs::MUNGE_KEY;
 use crate::node::Node;
-use crate::witness::Answer;
+use witness::Answer;
 
 /// The release before.
 pub const BULLSEYE: Case = Case {

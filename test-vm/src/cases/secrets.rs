@@ -15,8 +15,8 @@ use crate::network::{SERVER, SERVER6};
 use crate::nfs::{Export, Nfs};
 use crate::node::{Node, gave_up};
 use crate::qemu::Ending;
-use crate::witness::hook::PLANTED_AT;
-use crate::witness::search::disguise;
+use witness::hook::PLANTED_AT;
+use witness::search::disguise;
 
 /// A hook that leaves daemons.
 pub const HELD: Case = Case {

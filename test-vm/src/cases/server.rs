@@ -10,7 +10,7 @@ use crate::facts::Facts;
 use crate::initramfs::Flavour;
 use crate::node::{Node, gave_up};
 use crate::server::{Fault, Rule};
-use crate::witness::answer::stages_of;
+use witness::answer::stages_of;
 
 /// How long the server stays away where nobody asks.
 const AWAY: Duration = Duration::from_secs(3600);

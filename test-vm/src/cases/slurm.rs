@@ -16,7 +16,7 @@ use crate::records::Records;
 use crate::records::render::{Keys, Site};
 use crate::server::{Owner, Template};
 use crate::slurm::{self, Head};
-use crate::witness::{Then, find};
+use witness::{Then, find};
 
 /// The case.
 pub const CASE: Case = Case {

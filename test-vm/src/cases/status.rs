@@ -10,7 +10,7 @@ use super::Bench;
 use crate::facts::Facts;
 use crate::node::Node;
 use crate::tool::{command, run};
-use crate::witness::Answer;
+use witness::Answer;
 
 /// Where the line for `/etc/nhc/nhc.conf` stands.
 const README: &str = include_str!("../../../README.md");

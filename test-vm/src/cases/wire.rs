@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result};
 use super::{Bench, Case, Size, ends_with};
 use crate::disk::check_ext4;
 use crate::facts::Facts;
-use crate::floor::REAL_AGENT;
 use crate::image::removed::{REMOVED, is_removed, programs_in};
 use crate::image::write_file;
 use crate::initramfs::append;
 use crate::network::SERVER6;
 use crate::node::Node;
 use crate::server::{Certificate, Version};
-use crate::witness::Answer;
+use witness::Answer;
+use witness::floor::REAL_AGENT;
 
 /// No system call newer than Linux 4.18.
 pub const FLOOR: Case = Case {

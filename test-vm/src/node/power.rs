@@ -16,7 +16,7 @@ use crate::overlay::Overlay;
 use crate::qemu::{Ending, Machine, Running, Start, WIRE};
 use crate::server::{self, Faults, Script, Server};
 use crate::times;
-use crate::witness::{self, QUESTION};
+use witness::QUESTION;
 
 impl Node<'_> {
     /// Boots it once, with a server of its own on which `faults` has its way, and waits for its end.

@@ -10,7 +10,7 @@ use crate::cases::{Bench, Case, Size};
 use crate::facts::Facts;
 use crate::node::{Node, gave_up};
 use crate::qemu::Ending;
-use crate::witness::HELD;
+use witness::HELD;
 
 /// The case.
 pub const CASE: Case = Case {

@@ -4,6 +4,7 @@
 //! comes back on the second serial port, between markers with the case's own word.
 
 pub mod answer;
+pub mod floor;
 pub mod hook;
 pub mod observe;
 pub mod search;

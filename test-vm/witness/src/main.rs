@@ -11,12 +11,10 @@ use std::time::Duration;
 
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::system::RebootCommand;
-use test_vm::floor::{REAL_AGENT, stand_on_the_floor};
-use test_vm::witness::observe::observe;
-use test_vm::witness::watch::watch;
-use test_vm::witness::{
-    Answer, PORT, QUESTION, Question, Ran, Then, hook, markers, trace, watching,
-};
+use witness::floor::{REAL_AGENT, stand_on_the_floor};
+use witness::observe::observe;
+use witness::watch::watch;
+use witness::{Answer, PORT, QUESTION, Question, Ran, Then, hook, markers, trace, watching};
 
 fn main() -> ExitCode {
     let name = std::env::args().next().unwrap_or_default();
