@@ -7,7 +7,7 @@ HARNESS  := target/harness/test-vm
 PREFIX   := /usr
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help setup build check fuzz harness test test-all test-vm prepare demo bench bench-fetch bench-disks dist install clean
+.PHONY: help setup build check fuzz harness test test-all cuts test-vm test-vm-all prepare demo bench bench-fetch bench-disks dist install clean
 
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
@@ -47,10 +47,12 @@ harness: build
 test: setup
 	@test-vm/stages.sh 'check prepare' fuzz dist test-vm
 
-# The power goes at every point of a disk plan, not at some; the boot tests include the long ones.
-test-all: check fuzz dist harness
+test-all: setup
+	@test-vm/stages.sh 'check prepare' fuzz dist cuts test-vm-all
+
+# The power goes at every point of a disk plan, not at some.
+cuts: setup
 	RSINIT_ALL_CUTS=1 cargo test --locked -p rsinit --test disks crash
-	$(HARNESS) test --all
 
 # Kernel, images and initramfs of the boot tests.
 prepare: harness
@@ -58,6 +60,9 @@ prepare: harness
 
 test-vm: harness
 	$(HARNESS) test
+
+test-vm-all: harness
+	$(HARNESS) test --all
 
 demo: harness
 	$(HARNESS) demo

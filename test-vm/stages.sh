@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes the stages of `make test` one after another, and says in its last line how long each
-# took. A stage is a word; several targets of make in one are made beside one another.
+# Makes the stages of `make test` or `make test-all` one after another, and says in its last line how
+# long each took. A stage is a word; several targets of make in one are made beside one another.
 set -eu
 cd "$(dirname "$0")/.."
 took='' began=$(date +%s)
-trap 'echo "make test: $(($(date +%s) - began)) s:${took% +}"' EXIT
+trap 'echo "all stages: $(($(date +%s) - began)) s:${took% +}"' EXIT
 for stage in "$@"; do
     start=$(date +%s)
     # shellcheck disable=SC2086
