@@ -13,7 +13,7 @@ use common::{
     link, make_tree, need_root, unpack_by_cpio, whole,
 };
 use rsinit::stage::progress::Progress;
-use rsinit::stage::unpack::{Unpacked, unpack};
+use rsinit::stage::unpack::{Unpacked, unpack, unpack_as_on};
 use tempfile::{TempDir, tempdir};
 
 fn into(root: &Path, bytes: &[u8]) -> anyhow::Result<Unpacked> {
@@ -265,6 +265,31 @@ fn a_wrong_gzip_sum_is_found_after_the_trailer() {
     bytes[crc] ^= 1;
     for cut in [1, 4, 8, 9, 20] {
         assert!(into(temp.path(), &bytes[..bytes.len() - cut]).is_err(), "cut {cut}");
+    }
+}
+
+#[test]
+fn one_processor_and_many_make_the_same_tree() {
+    need_root();
+    let temp = tempdir().unwrap();
+    let dirs = ["source", "1", "2", "6"].map(|name| temp.path().join(name));
+    for dir in &dirs {
+        fs::create_dir(dir).unwrap();
+    }
+    make_tree(&dirs[0], 300, &mut Random::new());
+    let mut bytes = archive(&dirs[0], "newc");
+    // Names that change hands before their first files can have been filled.
+    bytes.extend(whole(&[
+        file("again", b"first"),
+        link("link", "again"),
+        file("again", b"second"),
+    ]));
+    bytes.extend(whole(&[file("link", b"a file"), file("gone", b"x"), link("gone", "again")]));
+    for (dir, processors) in dirs.iter().skip(1).zip([1, 2, 6]) {
+        unpack_as_on(processors, dir, &*gzip(&bytes), &Progress::default()).unwrap();
+        assert_eq!(fs::read(dir.join("again")).unwrap(), b"second");
+        assert_eq!(fs::read(dir.join("link")).unwrap(), b"a file");
+        assert_equal_trees(&dirs[1], dir);
     }
 }
 

@@ -1,13 +1,15 @@
 //! An archive becomes a tree of files under a root.
 //!
-//! Three threads, as inflating alone takes most of the time: one reads the source, one inflates,
-//! one parses and writes; a few blocks of memory go round between each two. Of gzip, further threads
+//! Four threads, as inflating alone takes most of the time: one reads the source, one inflates, one
+//! parses and makes what has a name, one fills small files; a few blocks of memory go round between
+//! each two. On one or two processors, which are busy, files are filled as they are made. Of gzip, further threads
 //! inflate parts before their turn. Run by root, the tree equals the archive in every respect; run by
 //! anybody else, owners are not set and devices are left out with a warning.
 
 mod data;
 mod draft;
 pub(crate) mod explain;
+mod fill;
 mod gzip;
 mod pipe;
 pub(crate) mod place;
@@ -25,6 +27,7 @@ use crate::format::cpio;
 use crate::stage::progress::Progress;
 use crate::sys::tree::{HugePages, Tree, clear_umask_of_this_thread};
 use explain::shown;
+use fill::Later;
 use pipe::{Drain, Feed, Gone};
 use place::Placer;
 
@@ -84,7 +87,7 @@ pub fn unpack_as_on(
     let form = compression::sniff(start)?;
     let mut source = start.chain(source);
     if form == Form::Gzip {
-        return gzip::unpack(root, &mut source, progress, gzip::helpers(processors));
+        return gzip::unpack(root, &mut source, progress, processors);
     }
     let (size, depth) = if form == Form::Raw { ARCHIVE } else { SOURCE };
     let (feed, drain) = pipe::pipe(size, depth);
@@ -93,12 +96,12 @@ pub fn unpack_as_on(
             named("read").spawn_scoped(scope, move || anyhow::Ok(feed.fill_from(&mut source)?))?;
         if form == Form::Raw {
             // Straight to the writing thread.
-            let written = join(spawn_writing(scope, drain, root, progress)?);
+            let written = join(spawn_writing(scope, drain, root, progress, processors)?);
             return first_cause_of(reading, written);
         }
         let (archive, inflated) = pipe::pipe(ARCHIVE.0, ARCHIVE.1);
         let inflating = named("inflate").spawn_scoped(scope, move || inflate(drain, archive))?;
-        let written = join(spawn_writing(scope, inflated, root, progress)?);
+        let written = join(spawn_writing(scope, inflated, root, progress, processors)?);
         first_cause_of(reading, first_cause_of(inflating, written))
     })
 }
@@ -108,9 +111,16 @@ fn spawn_writing<'scope>(
     archive: Drain,
     root: &'scope Path,
     progress: &'scope Progress,
+    processors: usize,
 ) -> io::Result<ScopedJoinHandle<'scope, anyhow::Result<Unpacked>>> {
     named("unpack").spawn_scoped(scope, move || {
-        let written = write_below(root, archive, progress);
+        let written = if processors > 2 {
+            let (later, filler) = fill::queue();
+            let filling = named("fill").spawn_scoped(scope, move || filler.run())?;
+            first_cause_of(filling, write_below(root, archive, Some(later), progress))
+        } else {
+            write_below(root, archive, None, progress)
+        };
         progress.failed.store(written.is_err(), Ordering::Relaxed);
         written
     })
@@ -167,12 +177,21 @@ fn inflate(source: Drain, feed: Feed) -> anyhow::Result<()> {
 }
 
 /// Writes the archive below `root`, by the calling thread and with no umask.
-fn write_below(root: &Path, archive: Drain, progress: &Progress) -> anyhow::Result<Unpacked> {
+fn write_below(
+    root: &Path,
+    archive: Drain,
+    later: Option<Later>,
+    progress: &Progress,
+) -> anyhow::Result<Unpacked> {
     clear_umask_of_this_thread().context("clearing the umask")?;
     let tree = Tree::open(root).with_context(|| format!("opening {}", root.display()))?;
     // Only a matter of speed: without the right, or the kernel's help, it goes on.
     let _huge = HugePages::turn_on(root, &tree);
-    write(Placer::new(tree), archive, progress)
+    let placer = match later {
+        Some(later) => Placer::filled_later(tree, later),
+        None => Placer::new(tree),
+    };
+    write(placer, archive, progress)
 }
 
 /// Parses and writes what comes.

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
-pub use dir::{Dir, Node, Space, Status, finish_file};
+pub use dir::{Dir, Node, Space, Status, finish_file, space_around};
 pub use empty::{empty, empty_folder, open_folder};
 pub use huge::HugePages;
 pub use look::Look;

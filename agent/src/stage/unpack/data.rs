@@ -7,7 +7,7 @@ use anyhow::ensure;
 
 use super::explain::explain_space;
 use crate::format::cpio::{Entry, Reader};
-use crate::sys::tree::Dir;
+use crate::sys::tree::space_around;
 
 /// Something that holds an entry's data.
 pub trait Data {
@@ -51,12 +51,7 @@ impl Data for &[u8] {
 }
 
 /// Writes an entry's data to `file`, straight from where it is in memory.
-pub fn copy_data(
-    mut file: &File,
-    parent: &Dir,
-    entry: &Entry,
-    data: &mut impl Data,
-) -> anyhow::Result<()> {
+pub fn copy_data(mut file: &File, entry: &Entry, data: &mut impl Data) -> anyhow::Result<()> {
     let mut written = 0u64;
     loop {
         let piece = data.piece()?;
@@ -69,7 +64,7 @@ pub fn copy_data(
                 data.take(count);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(explain_space(error, parent, entry, written)),
+            Err(error) => return Err(explain_space(error, space_around(&file), entry, written)),
         }
     }
 }

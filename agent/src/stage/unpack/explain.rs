@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::format::cpio::Entry;
-use crate::sys::tree::Dir;
+use crate::sys::tree::Space;
 
 /// A link that leads to no folder: to nothing, to a file, or round in circles.
 pub fn is_no_folder(error: &io::Error) -> bool {
@@ -31,9 +31,14 @@ pub fn explain(error: io::Error) -> anyhow::Error {
 }
 
 /// Adds the sizes to "no space left".
-pub fn explain_space(error: io::Error, parent: &Dir, entry: &Entry, written: u64) -> anyhow::Error {
+pub fn explain_space(
+    error: io::Error,
+    space: io::Result<Space>,
+    entry: &Entry,
+    written: u64,
+) -> anyhow::Error {
     let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    match parent.space() {
+    match space {
         Ok(space) if is_full && space.free_inodes == 0 => {
             anyhow::Error::new(error).context("the root has no inodes left")
         }

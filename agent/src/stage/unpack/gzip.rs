@@ -27,8 +27,9 @@ pub fn unpack(
     root: &Path,
     source: &mut (dyn Read + Send),
     progress: &Progress,
-    helpers: usize,
+    processors: usize,
 ) -> anyhow::Result<Unpacked> {
+    let helpers = helpers(processors);
     let spans = &Spans::new(SPAN, helpers);
     // Made here: where a thread cannot be started, the others see that it is gone.
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
@@ -44,7 +45,7 @@ pub fn unpack(
         };
         let helping: Vec<_> =
             (0..helpers).map(|_| named("help").spawn_scoped(scope, help)).collect();
-        let written = join(spawn_writing(scope, archive, root, progress)?);
+        let written = join(spawn_writing(scope, archive, root, progress, processors)?);
         let unpacked = first_cause_of(reading, first_cause_of(inflating, written));
         // Started or not, at work or not: they change nothing but the time.
         helping.into_iter().flatten().map(join).for_each(drop);

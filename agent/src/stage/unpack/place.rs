@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::data::{Data, copy_data};
 use super::explain::{explain, explain_space, is_no_folder, may_not, shown};
+use super::fill::Later;
 use crate::format::archive::path_below_root;
 use crate::format::cpio::{Entry, Kind, NAME_LIMIT};
 use crate::format::links::{Arrival, Links, Orphans};
@@ -40,6 +41,8 @@ pub struct Placer {
     own: (u32, u32),
     /// Whether programs read the root meanwhile.
     pub(super) is_in_use: bool,
+    /// Who fills small files, where that is another thread; nobody reads the root then.
+    later: Option<Later>,
     /// What a person should know, one line each.
     pub warnings: Vec<String>,
 }
@@ -53,6 +56,7 @@ impl Placer {
             folders: Vec::new(),
             own: tree::own_ids(),
             is_in_use: false,
+            later: None,
             warnings: Vec::new(),
         }
     }
@@ -61,6 +65,11 @@ impl Placer {
     /// new one, at every moment, and a folder that is there keeps its time.
     pub fn in_use(tree: Tree) -> Self {
         Self { is_in_use: true, ..Self::new(tree) }
+    }
+
+    /// As [`new`](Self::new); small files are filled by whoever has the other end of `later`.
+    pub fn filled_later(tree: Tree, later: Later) -> Self {
+        Self { later: Some(later), ..Self::new(tree) }
     }
 
     /// Places `entry`, whose data `data` holds, where its name says.
@@ -107,10 +116,15 @@ impl Placer {
     ) -> anyhow::Result<()> {
         let mode = entry.permissions & !SPECIAL_BITS;
         let begun = self.begin_draft(parent, name, |at| parent.create_file(at, mode));
-        let (draft, file) = begun.map_err(|error| explain_space(error, parent, entry, 0))?;
-        copy_data(&file, parent, entry, data)?;
+        let (draft, file) =
+            begun.map_err(|error| explain_space(error, parent.space(), entry, 0))?;
         let special = (entry.permissions & SPECIAL_BITS != 0).then_some(entry.permissions);
-        finish_file(&file, self.owner_to_set(parent, entry), special, entry.mtime)?;
+        let owner = self.owner_to_set(parent, entry);
+        if let Some(later) = self.later.as_mut().filter(|later| later.takes(entry)) {
+            return later.add(file, entry, owner, special, data);
+        }
+        copy_data(&file, entry, data)?;
+        finish_file(&file, owner, special, entry.mtime)?;
         Ok(self.finish_draft(draft)?)
     }
 
@@ -176,7 +190,7 @@ impl Placer {
                 }
                 self.make(parent, name, || parent.make_directory(name, mode & !SPECIAL_BITS))?;
             }
-            Err(error) => return Err(explain_space(error, parent, entry, 0)),
+            Err(error) => return Err(explain_space(error, parent.space(), entry, 0)),
         }
         if let Some((uid, gid)) = self.owner_to_set(parent, entry) {
             parent.set_owner(name, uid, gid)?;
@@ -227,7 +241,7 @@ impl Placer {
         ensure!(!target.contains(&0), "a symbolic link whose target contains a NUL");
         let (draft, ()) = self
             .begin_draft(parent, name, |at| parent.make_link(at, &target))
-            .map_err(|error| explain_space(error, parent, entry, 0))?;
+            .map_err(|error| explain_space(error, parent.space(), entry, 0))?;
         if let Some((uid, gid)) = self.owner_to_set(parent, entry) {
             parent.set_owner(&draft.at, uid, gid)?;
         }
@@ -347,6 +361,9 @@ impl Placer {
     /// # Errors
     /// A folder cannot be changed.
     pub fn finish(mut self) -> anyhow::Result<Vec<String>> {
+        if let Some(mut later) = self.later.take() {
+            later.hand_over()?;
+        }
         for owed in &self.folders {
             // A later entry may have replaced the folder: then nothing is owed.
             if let Some(mtime) = owed.mtime

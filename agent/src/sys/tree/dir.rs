@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -237,14 +237,18 @@ impl Dir {
     /// # Errors
     /// Those of fstatvfs(3).
     pub fn space(&self) -> io::Result<Space> {
-        let stat = fs::fstatvfs(&self.fd)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-        Ok(Space {
-            size: bytes(stat.f_blocks),
-            free: bytes(stat.f_bavail),
-            free_inodes: stat.f_favail,
-        })
+        space_around(&self.fd)
     }
+}
+
+/// What there is and what is left in the file system that holds an open file.
+///
+/// # Errors
+/// Those of fstatvfs(3).
+pub fn space_around(file: &impl AsFd) -> io::Result<Space> {
+    let stat = fs::fstatvfs(file)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(Space { size: bytes(stat.f_blocks), free: bytes(stat.f_bavail), free_inodes: stat.f_favail })
 }
 
 /// Room in a file system.
