@@ -19,7 +19,7 @@ const PROBE: Duration = Duration::from_secs(8);
 
 /// Kernel arguments that halve what an emulated start costs, and change nothing that is tested.
 /// Memory is not cleared twice; and a program's code lies at the same addresses each time, as QEMU
-/// translates anew for every new address: five of six translations of a boot are that.
+/// translates anew for every new address: four of five translations of a boot are that.
 pub const CHEAP: &str = "init_on_alloc=0 norandmaps";
 
 /// What runs the guest's code.

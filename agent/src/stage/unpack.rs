@@ -2,8 +2,8 @@
 //!
 //! Four threads, as inflating alone takes most of the time: one reads the source, one inflates, one
 //! parses and makes what has a name, one fills small files; a few blocks of memory go round between
-//! each two. On one or two processors, which are busy, files are filled as they are made. Of gzip, further threads
-//! inflate parts before their turn. Run by root, the tree equals the archive in every respect; run by
+//! each two. On one or two processors, which are busy, files are filled as they are made. Of gzip,
+//! further threads inflate parts before their turn. Run by root, the tree equals the archive in every respect; run by
 //! anybody else, owners are not set and devices are left out with a warning.
 
 mod data;
@@ -42,6 +42,9 @@ const SOURCE: (usize, usize) = (256 << 10, 6);
 /// The same for inflated bytes. Most files are written in one piece; and while many small files are
 /// written, which takes longer than inflating them, the inflater still has where to go.
 const ARCHIVE: (usize, usize) = (512 << 10, 20);
+
+/// Processors that inflating in order and writing keep busy: what is done beside them needs more.
+const BUSY: usize = 2;
 
 /// Most warnings that are kept.
 const WARNINGS: usize = 100;
@@ -114,7 +117,7 @@ fn spawn_writing<'scope>(
     processors: usize,
 ) -> io::Result<ScopedJoinHandle<'scope, anyhow::Result<Unpacked>>> {
     named("unpack").spawn_scoped(scope, move || {
-        let written = if processors > 2 {
+        let written = if processors > BUSY {
             let (later, filler) = fill::queue();
             let filling = named("fill").spawn_scoped(scope, move || filler.run())?;
             first_cause_of(filling, write_below(root, archive, Some(later), progress))
@@ -187,11 +190,7 @@ fn write_below(
     let tree = Tree::open(root).with_context(|| format!("opening {}", root.display()))?;
     // Only a matter of speed: without the right, or the kernel's help, it goes on.
     let _huge = HugePages::turn_on(root, &tree);
-    let placer = match later {
-        Some(later) => Placer::filled_later(tree, later),
-        None => Placer::new(tree),
-    };
-    write(placer, archive, progress)
+    write(Placer::new(tree, later), archive, progress)
 }
 
 /// Parses and writes what comes.

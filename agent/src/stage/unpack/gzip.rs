@@ -6,7 +6,7 @@ use std::thread;
 
 use super::pipe::{self, Feed};
 use super::spans::{Helped, InOrder, Reading, SPAN, Spans, help};
-use super::{ARCHIVE, Unpacked, first_cause_of, join, named, spawn_writing};
+use super::{ARCHIVE, BUSY, Unpacked, first_cause_of, join, named, spawn_writing};
 use crate::format::gzip::Members;
 use crate::stage::progress::Progress;
 
@@ -16,7 +16,7 @@ const HELPERS: usize = 4;
 /// How many threads inflate spans before their turn. What they inflate costs half as much again, and
 /// two processors are busy with the stream in order and with writing: on those nothing is won.
 pub fn helpers(processors: usize) -> usize {
-    processors.saturating_sub(2).min(HELPERS)
+    processors.saturating_sub(BUSY).min(HELPERS)
 }
 
 /// Unpacks a gzip stream below `root`. See [`super::unpack`].

@@ -48,15 +48,15 @@ pub struct Placer {
 }
 
 impl Placer {
-    /// Starts below the root of `tree`.
-    pub fn new(tree: Tree) -> Self {
+    /// Starts below the root of `tree`; small files are filled by whoever has the other end of `later`.
+    pub fn new(tree: Tree, later: Option<Later>) -> Self {
         Self {
             tree,
             links: Links::default(),
             folders: Vec::new(),
             own: tree::own_ids(),
             is_in_use: false,
-            later: None,
+            later,
             warnings: Vec::new(),
         }
     }
@@ -64,12 +64,7 @@ impl Placer {
     /// Starts below a root that is in use: a name that is taken leads to the old file or to the
     /// new one, at every moment, and a folder that is there keeps its time.
     pub fn in_use(tree: Tree) -> Self {
-        Self { is_in_use: true, ..Self::new(tree) }
-    }
-
-    /// As [`new`](Self::new); small files are filled by whoever has the other end of `later`.
-    pub fn filled_later(tree: Tree, later: Later) -> Self {
-        Self { later: Some(later), ..Self::new(tree) }
+        Self { is_in_use: true, ..Self::new(tree, None) }
     }
 
     /// Places `entry`, whose data `data` holds, where its name says.
