@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use witness::Answer;
 
 use crate::chain::{self, Link};
 use crate::console::agent_lines;
@@ -10,7 +11,6 @@ use crate::listener::Heard;
 use crate::network::Number;
 use crate::qemu::Ending;
 use crate::server::Served;
-use witness::Answer;
 
 /// What came of a boot.
 #[derive(Debug)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use roxmltree::Document;
+use witness::answer::Stage;
+use witness::{Answer, Then, find, markers};
 
 use crate::boot::Boot;
 use crate::cases::furnish;
@@ -19,8 +21,6 @@ use crate::qemu::{Ending, Firmware};
 use crate::server::Template;
 use crate::tool;
 use crate::workshop::Workshop;
-use witness::answer::Stage;
-use witness::{Answer, Then, find, markers};
 
 /// Boots the node; whether it came up. With `keep` it stays on, and the terminal is its console.
 ///

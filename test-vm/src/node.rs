@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use witness::Question;
 
 use crate::cluster::Cluster;
 use crate::debian::{Debian, Release};
@@ -18,7 +19,6 @@ use crate::overlay::Overlay;
 use crate::qemu::{CHEAP, Firmware, Nic};
 use crate::records::render::Rendered;
 use crate::server::{Certificate, Template, Version};
-use witness::Question;
 
 pub use power::{Power, gave_up};
 

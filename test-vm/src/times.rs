@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::boot::Boot;
 use witness::answer::{Stage, stages_of};
+
+use crate::boot::Boot;
 
 /// A stage shorter than this is not worth a word, in milliseconds.
 const SHORT_MS: f64 = 50.0;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use witness::watch::Watch;
+use witness::{Answer, watching};
 
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
@@ -15,8 +17,6 @@ use crate::debian::Release;
 use crate::facts::Facts;
 use crate::node::gave_up;
 use crate::server::Owner;
-use witness::watch::Watch;
-use witness::{Answer, watching};
 
 /// The case.
 pub const CASE: Case = Case {

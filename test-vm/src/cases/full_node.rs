@@ -1,6 +1,8 @@
 //! The main job: a real node with four disks, from the server to systemd, twice.
 
 use anyhow::Result;
+use witness::Answer;
+use witness::search::disguise;
 
 use super::furnished::{boot_twice, furnish};
 use super::status::Status;
@@ -10,8 +12,6 @@ use crate::debian::Release;
 use crate::facts::Facts;
 use crate::nfs::{MUNGE_KEY, Secrets};
 use crate::node::Node;
-use witness::Answer;
-use witness::search::disguise;
 
 /// The case.
 pub const CASE: Case = Case {

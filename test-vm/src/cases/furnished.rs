@@ -4,13 +4,13 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
+use witness::Answer;
 
 use crate::boot::Boot;
 use crate::disk::{Disk, check_ext4};
 use crate::facts::Facts;
 use crate::node::Node;
 use crate::server::Owner;
-use witness::Answer;
 
 /// Numbers count from one.
 const PROFILE: &str = "disk_config[1]=\"\"\n\

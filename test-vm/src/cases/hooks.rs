@@ -3,6 +3,8 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use witness::Answer;
+use witness::hook::{ORDER, SAW};
 
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
@@ -12,8 +14,6 @@ use crate::listener::Wire;
 use crate::nfs::PLANTED;
 use crate::node::Node;
 use crate::qemu::Nic;
-use witness::Answer;
-use witness::hook::{ORDER, SAW};
 
 /// The hook's log.
 const LOG: &str = "/var/log/dracut-preboot.log";

@@ -1,6 +1,7 @@
 //! The agent is killed while the hook runs: as by the kernel for want of memory, or by the hook.
 
 use anyhow::Result;
+use witness::search::disguise;
 
 use super::emergency::{ask_for_shell, fall};
 use super::hooks::{furnish, judge_traces, saw};
@@ -9,7 +10,6 @@ use crate::facts::Facts;
 use crate::initramfs::Flavour;
 use crate::qemu::Ending;
 use crate::shell::Shell;
-use witness::search::disguise;
 
 /// The case.
 pub const CASE: Case = Case {

@@ -1,6 +1,7 @@
 //! NetworkManager in the initramfs, which dracut takes by itself on a root that has it.
 
 use anyhow::{Context as _, Result};
+use witness::Answer;
 
 use super::furnished::{ask_system, furnish, judge_system};
 use super::{Bench, Case, Size, fails_with};
@@ -12,7 +13,6 @@ use crate::initramfs::network_handlers;
 use crate::network::{NAME, SERVER};
 use crate::nfs::MUNGE_KEY;
 use crate::node::Node;
-use witness::Answer;
 
 /// The case.
 pub const CASE: Case = Case {

@@ -3,6 +3,7 @@
 //! judges of what the agent makes.
 
 use anyhow::Result;
+use witness::Answer;
 
 use super::furnished::{boot_twice, furnish};
 use super::{Bench, Case, Size};
@@ -12,7 +13,6 @@ use crate::facts::Facts;
 use crate::image::full::HOOK_NAME;
 use crate::nfs::MUNGE_KEY;
 use crate::node::Node;
-use witness::Answer;
 
 /// The release before.
 pub const BULLSEYE: Case = Case {

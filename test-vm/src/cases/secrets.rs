@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use witness::hook::PLANTED_AT;
+use witness::search::disguise;
 
 use super::hooks::{furnish, judge_traces, saw, told};
 use super::wire::add_to_initramfs;
@@ -15,8 +17,6 @@ use crate::network::{SERVER, SERVER6};
 use crate::nfs::{Export, Nfs};
 use crate::node::{Node, gave_up};
 use crate::qemu::Ending;
-use witness::hook::PLANTED_AT;
-use witness::search::disguise;
 
 /// A hook that leaves daemons.
 pub const HELD: Case = Case {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use witness::answer::stages_of;
 
 use super::{Bench, Case, Size, ends_with};
 use crate::boot::Boot;
@@ -10,7 +11,6 @@ use crate::facts::Facts;
 use crate::initramfs::Flavour;
 use crate::node::{Node, gave_up};
 use crate::server::{Fault, Rule};
-use witness::answer::stages_of;
 
 /// How long the server stays away where nobody asks.
 const AWAY: Duration = Duration::from_secs(3600);

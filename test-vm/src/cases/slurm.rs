@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use witness::{Then, find};
 
 use super::{Bench, Case, Size};
 use crate::boot::Boot;
@@ -16,7 +17,6 @@ use crate::records::Records;
 use crate::records::render::{Keys, Site};
 use crate::server::{Owner, Template};
 use crate::slurm::{self, Head};
-use witness::{Then, find};
 
 /// The case.
 pub const CASE: Case = Case {

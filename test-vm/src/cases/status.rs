@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use witness::Answer;
 
 use super::Bench;
 use crate::facts::Facts;
 use crate::node::Node;
 use crate::tool::{command, run};
-use witness::Answer;
 
 /// Where the line for `/etc/nhc/nhc.conf` stands.
 const README: &str = include_str!("../../../README.md");

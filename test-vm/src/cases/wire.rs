@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use witness::Answer;
+use witness::floor::REAL_AGENT;
 
 use super::{Bench, Case, Size, ends_with};
 use crate::disk::check_ext4;
@@ -15,8 +17,6 @@ use crate::initramfs::append;
 use crate::network::SERVER6;
 use crate::node::Node;
 use crate::server::{Certificate, Version};
-use witness::Answer;
-use witness::floor::REAL_AGENT;
 
 /// No system call newer than Linux 4.18.
 pub const FLOOR: Case = Case {

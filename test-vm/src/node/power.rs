@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use witness::QUESTION;
 
 use super::Node;
 use crate::boot::Boot;
@@ -16,7 +17,6 @@ use crate::overlay::Overlay;
 use crate::qemu::{Ending, Machine, Running, Start, WIRE};
 use crate::server::{self, Faults, Script, Server};
 use crate::times;
-use witness::QUESTION;
 
 impl Node<'_> {
     /// Boots it once, with a server of its own on which `faults` has its way, and waits for its end.

@@ -4,13 +4,13 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use witness::HELD;
 
 use super::hands::Hands;
 use crate::cases::{Bench, Case, Size};
 use crate::facts::Facts;
 use crate::node::{Node, gave_up};
 use crate::qemu::Ending;
-use witness::HELD;
 
 /// The case.
 pub const CASE: Case = Case {
