@@ -13,6 +13,7 @@ help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
 	@echo 'make test      everything: make check, make fuzz, and the boot tests in QEMU'
 	@echo 'make test-all  make test, and what takes long: the long boot tests, every point at which power can go'
+	@echo 'make cuts      the power goes at every point of a disk plan: twenty minutes'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
 	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
 	@echo 'make build     the static binary: $(BINARY)'
