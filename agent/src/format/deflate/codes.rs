@@ -5,18 +5,22 @@ use super::table::{
     DISTANCE_BITS, END, LITERAL, MORE, MORE_DISTANCE_BITS, MORE_SYMBOL_BITS, SPECIAL, SYMBOL_BITS,
     Tables,
 };
-use super::{Damaged, Output, ROOM, Stop, Symbol};
+use super::{Damaged, Output, PIECE, ROOM, Stop, Symbol};
 
 /// Bytes left unread: two refills take eight each at most.
 const MARGIN: usize = 16;
 
-/// Symbols behind the end that a repetition may write to: the longest, and two pieces more.
-pub const REACH: usize = 258 + 2 * 16;
+/// Symbols that are copied before it is asked whether that was enough: most repetitions are not
+/// longer, and the processor guesses so.
+const STRIDE: usize = 4 * PIECE;
+
+/// Symbols behind the end that a repetition may write to: the longest, and what is copied too much.
+pub const REACH: usize = 258 + STRIDE;
 
 /// Inflates up to the end of the block, of the input or of the room. See [`super::Inflater::run`].
 ///
-/// 56 bits are known after a refill: four literals of 11, with the 11 of the next entry in sight, or
-/// a length of 20 and a distance of 28.
+/// 56 bits are known after a refill, and the 64 of the word are right: three literals of 11, with the
+/// 11 of the next entry in sight; or a length of 20 and a distance of 28, with the next entry in sight.
 #[inline(never)]
 pub fn run<T: Symbol>(
     tables: &Tables,
@@ -26,15 +30,17 @@ pub fn run<T: Symbol>(
 ) -> Result<Stop, Damaged> {
     let mut bits = Bits::new(input, *bit);
     let (symbols, distances) = (&*tables.symbols, &*tables.distances);
+    // Nothing is repeated from before the oldest.
     let oldest = output.oldest;
-    let out = output.symbols.as_mut_slice();
-    let full = out.len().saturating_sub(ROOM);
-    let mut end = output.end;
+    let out = output.symbols.get_mut(oldest..).unwrap_or_default();
+    let mut end = output.end - oldest;
     bits.refill();
     let mut entry = first(symbols, &bits, SYMBOL_BITS);
     macro_rules! literal {
-        () => {
-            put(out, &mut end, entry);
+        ($at:expr) => {
+            let [_, _, byte, _] = entry.to_le_bytes();
+            *$at = T::from(byte);
+            end += 1;
             bits.skip(entry);
             entry = first(symbols, &bits, SYMBOL_BITS);
         };
@@ -43,57 +49,59 @@ pub fn run<T: Symbol>(
         if bits.is_near_end(MARGIN) {
             break Ok(Stop::Input);
         }
-        if end > full {
-            break Ok(Stop::Room);
-        }
+        let free = out.get_mut(end..).and_then(<[T]>::first_chunk_mut::<ROOM>);
+        let Some([a, b, c, ..]) = free else { break Ok(Stop::Room) };
         // Not a loop: each place where the processor guesses what comes is one of its own.
         if entry & LITERAL != 0 {
-            literal!();
+            literal!(a);
             if entry & LITERAL != 0 {
-                literal!();
+                literal!(b);
                 if entry & LITERAL != 0 {
-                    literal!();
-                    if entry & LITERAL != 0 {
-                        literal!();
-                        bits.refill();
-                        continue;
-                    }
+                    literal!(c);
+                    bits.refill();
+                    continue;
                 }
             }
             bits.refill();
         }
-        if entry & MORE != 0 {
-            entry = second(symbols, &bits, entry, SYMBOL_BITS, MORE_SYMBOL_BITS);
+        if entry & SPECIAL != 0 {
+            if entry & MORE != 0 {
+                entry = second(symbols, &bits, entry, SYMBOL_BITS, MORE_SYMBOL_BITS);
+            }
             if entry & LITERAL != 0 {
-                literal!();
+                let Some(at) = out.get_mut(end) else { break Ok(Stop::Room) };
+                literal!(at);
                 bits.refill();
                 continue;
             }
-        }
-        if entry & SPECIAL != 0 {
-            bits.skip(entry);
-            break if entry & END != 0 { Ok(Stop::Block) } else { Err(Damaged) };
+            if entry & SPECIAL != 0 {
+                bits.skip(entry);
+                break if entry & END != 0 { Ok(Stop::Block) } else { Err(Damaged) };
+            }
         }
         let length = number(&mut bits, entry);
         let mut distance = first(distances, &bits, DISTANCE_BITS);
-        if distance & MORE != 0 {
-            distance = second(distances, &bits, distance, DISTANCE_BITS, MORE_DISTANCE_BITS);
-        }
         if distance & SPECIAL != 0 {
-            bits.skip(1);
-            break Err(Damaged);
+            if distance & MORE != 0 {
+                distance = second(distances, &bits, distance, DISTANCE_BITS, MORE_DISTANCE_BITS);
+            }
+            if distance & SPECIAL != 0 {
+                bits.skip(1);
+                break Err(Damaged);
+            }
         }
         let back = number(&mut bits, distance);
-        if back > end - oldest {
-            break Err(Damaged);
-        }
-        // Looked up before the copy: the processor does both at once.
-        bits.refill();
+        // Looked up before the refill and the copy: the processor does them at once.
         entry = first(symbols, &bits, SYMBOL_BITS);
-        repeat(out, end, back, length);
+        bits.refill();
+        // A place before the first is one far behind the last.
+        let Some(all) = out.get_mut(end.wrapping_sub(back)..end + REACH) else {
+            break Err(Damaged);
+        };
+        repeat(all, back, length);
         end += length;
     };
-    (*bit, output.end) = (bits.at(), end);
+    (*bit, output.end) = (bits.at(), oldest + end);
     stop
 }
 
@@ -115,54 +123,49 @@ fn second(table: &[u32], bits: &Bits<'_>, entry: u32, count: u32, more: u32) -> 
 fn number(bits: &mut Bits<'_>, entry: u32) -> usize {
     let all = bits.word & ((1 << (entry & 31)) - 1);
     bits.skip(entry);
-    (entry >> 16) as usize + low(all >> (entry >> 8 & 0xf), 16) as usize
+    // 13 bits at most are added.
+    let added = usize::try_from(all >> (entry >> 8 & 63)).unwrap_or_default();
+    (entry >> 16) as usize + added
 }
 
+/// Repeats the first `length` symbols of `all`, which begin to be known, `back` behind themselves, and
+/// `back` may be fewer: then they are repeated over and over. More is written, up to [`REACH`].
 #[inline(always)]
-fn put<T: Symbol>(out: &mut [T], end: &mut usize, entry: u32) {
-    if let Some(at) = out.get_mut(*end) {
-        let [_, _, byte, _] = entry.to_le_bytes();
-        *at = T::from(byte);
+fn repeat<T: Symbol>(all: &mut [T], back: usize, length: usize) {
+    let mut done = 0;
+    if back >= PIECE {
+        while let Some(part) = all.get_mut(done..done + back + STRIDE) {
+            copy(part, 0, back);
+            copy(part, PIECE, back);
+            copy(part, 2 * PIECE, back);
+            copy(part, 3 * PIECE, back);
+            done += STRIDE;
+            if done >= length {
+                break;
+            }
+        }
+    } else if back == 1 {
+        let Some((symbol, rest)) = all.split_first_mut() else { return };
+        while let Some(part) = rest.get_mut(done..done + STRIDE) {
+            part.fill(*symbol);
+            done += STRIDE;
+            if done >= length {
+                break;
+            }
+        }
+    } else {
+        // Of each piece the first `back` symbols are right.
+        while done < length {
+            copy(all, done, back);
+            done += back;
+        }
     }
-    *end += 1;
 }
 
-/// Writes at `end` again the `length` symbols from `back` before it on, which may be fewer, over
-/// and over. More is written, up to [`REACH`].
+/// Copies the piece at `from` to `back` behind it.
 #[inline(always)]
-fn repeat<T: Symbol>(out: &mut [T], end: usize, back: usize, length: usize) {
-    let Some(all) = out.get_mut(end - back..end + REACH) else { return };
-    if back < T::PIECE {
-        return repeat_short(all, back, length);
-    }
-    // Two pieces at once, as most are not longer: what is asked less often is guessed right more often.
-    copy(all, 0, back);
-    copy(all, T::PIECE, back);
-    let mut done = 2 * T::PIECE;
-    while done < length {
-        copy(all, done, back);
-        done += T::PIECE;
-    }
-}
-
-/// As [`repeat`], of the first `back` symbols of `all`, which are fewer than a piece.
-fn repeat_short<T: Symbol>(all: &mut [T], back: usize, length: usize) {
-    let mut known = back;
-    while known < T::PIECE {
-        copy(all, 0, known);
-        known *= 2;
-    }
-    let mut end = known;
-    while end < back + length {
-        copy(all, end - known, known);
-        end += T::PIECE;
-    }
-}
-
-/// Copies the piece at `from` to `by` behind it, where what follows is overwritten.
-#[inline(always)]
-fn copy<T: Symbol>(all: &mut [T], from: usize, by: usize) {
-    if let Some(all) = all.get_mut(from..from + by + T::PIECE) {
-        all.copy_within(..T::PIECE, by);
+fn copy<T: Symbol>(all: &mut [T], from: usize, back: usize) {
+    if let Some(all) = all.get_mut(from..from + back + PIECE) {
+        all.copy_within(..PIECE, back);
     }
 }

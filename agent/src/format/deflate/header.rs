@@ -79,7 +79,9 @@ fn dynamic(bits: &mut Bits<'_>, tables: &mut Tables) -> Result<Header, Damaged> 
         return Err(Damaged);
     }
     let mut table = [0; 1 << SHORT];
-    build(&mut table, SHORT, &short, |code, length| u32::from(code_number(code)) << 8 | length)?;
+    let mut numbers = [0; ORDER.len()];
+    numbers.iter_mut().zip(0..).for_each(|(meaning, code)| *meaning = code << 16);
+    build(&mut table, SHORT, &short, &numbers)?;
     let mut lengths = [0; SYMBOL_CODES + DISTANCE_CODES];
     let all = lengths.get_mut(..symbols + distances).ok_or(Damaged)?;
     read_lengths(bits, &table, all)?;
@@ -90,11 +92,6 @@ fn dynamic(bits: &mut Bits<'_>, tables: &mut Tables) -> Result<Header, Damaged> 
     }
     tables.set(symbols, distances)?;
     Ok(Header::Codes)
-}
-
-fn code_number(code: usize) -> u8 {
-    // 18 at most.
-    u8::try_from(code).unwrap_or(u8::MAX)
 }
 
 /// Whether the codes for lengths leave no bits without a meaning; they must not.
@@ -113,8 +110,8 @@ fn read_lengths(
     while at < lengths.len() {
         bits.refill();
         let entry = *table.get(low(bits.word, SHORT) as usize).ok_or(Damaged)?;
-        bits.skip(entry & 0xff);
-        let [_, code, ..] = entry.to_le_bytes();
+        bits.skip(entry);
+        let [_, _, code, _] = entry.to_le_bytes();
         let (length, count) = match code {
             16 => {
                 let before = at.checked_sub(1).and_then(|before| lengths.get(before));

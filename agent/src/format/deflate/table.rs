@@ -6,8 +6,10 @@
 //! | bits | a literal | a length, a distance | a second table | the rest |
 //! |---|---|---|---|---|
 //! | 0-7 | bits of the code | bits of the code and of what is added | | bits of the code |
-//! | 8-11 | | bits of the code | | |
+//! | 8-11 | bits of the code | bits of the code | | bits of the code |
 //! | 16-31 | the byte | what is added to | its place | |
+
+use std::array::from_fn;
 
 /// Bits by which the first table is indexed: 2,048 entries, which stay in the cache, hold almost all
 /// codes that compressors make.
@@ -85,11 +87,17 @@ pub struct Tables {
     pub symbols: Box<[u32; SYMBOLS]>,
     /// Distances.
     pub distances: Box<[u32; DISTANCES]>,
+    /// Entries for each code, before its bits are known.
+    meanings: Box<([u32; SYMBOL_CODES], [u32; DISTANCE_CODES])>,
 }
 
 impl Default for Tables {
     fn default() -> Self {
-        Self { symbols: Box::new([SPECIAL; SYMBOLS]), distances: Box::new([SPECIAL; DISTANCES]) }
+        Self {
+            symbols: Box::new([SPECIAL; SYMBOLS]),
+            distances: Box::new([SPECIAL; DISTANCES]),
+            meanings: Box::new((from_fn(symbol_meaning), from_fn(distance_meaning))),
+        }
     }
 }
 
@@ -99,40 +107,45 @@ impl Tables {
     /// # Errors
     /// They contradict one another, or leave bits without a meaning.
     pub fn set(&mut self, symbols: &[u8], distances: &[u8]) -> Result<(), BadCode> {
-        build(&mut self.symbols[..], SYMBOL_BITS, symbols, symbol_entry)?;
-        build(&mut self.distances[..], DISTANCE_BITS, distances, distance_entry)
+        build(&mut self.symbols[..], SYMBOL_BITS, symbols, &self.meanings.0)?;
+        build(&mut self.distances[..], DISTANCE_BITS, distances, &self.meanings.1)
     }
 }
 
-fn symbol_entry(code: usize, bits: u32) -> u32 {
+fn symbol_meaning(code: usize) -> u32 {
     match u8::try_from(code) {
-        Ok(byte) => LITERAL | u32::from(byte) << 16 | bits,
-        Err(_) if code == END_CODE => SPECIAL | END | bits,
+        Ok(byte) => LITERAL | u32::from(byte) << 16,
+        Err(_) if code == END_CODE => SPECIAL | END,
         Err(_) => match LENGTHS.get(code - END_CODE - 1) {
-            Some((from, added)) => numeric(*from, u32::from(*added), bits),
+            Some((from, added)) => number(*from, u32::from(*added)),
             None => SPECIAL,
         },
     }
 }
 
 /// Distances go on by a rule: each two codes add one bit more than the two before.
-fn distance_entry(code: usize, bits: u32) -> u32 {
+fn distance_meaning(code: usize) -> u32 {
     match u16::try_from(code) {
-        Ok(code @ 0..=3) => numeric(code + 1, 0, bits),
+        Ok(code @ 0..=3) => number(code + 1, 0),
         Ok(code @ 4..=29) => {
             let added = u32::from(code) / 2 - 1;
-            numeric(1 + ((2 + code % 2) << added), added, bits)
+            number(1 + ((2 + code % 2) << added), added)
         }
         _ => SPECIAL,
     }
 }
 
-fn numeric(from: u16, added: u32, bits: u32) -> u32 {
-    u32::from(from) << 16 | bits << 8 | (bits + added)
+fn number(from: u16, added: u32) -> u32 {
+    u32::from(from) << 16 | added
+}
+
+/// The entry of a code of `length` bits: both what is skipped, and what is skipped before what is added.
+fn entry(meaning: u32, length: u32) -> u32 {
+    meaning + (length << 8 | length)
 }
 
 /// Fills `table`, the first part of which is indexed by `bits` bits, with the codes whose lengths
-/// are `lengths`; `entry` makes an entry of a code's number and length.
+/// are `lengths`; `meanings` are their entries without the length.
 ///
 /// # Errors
 /// As [`Tables::set`]. One code of one bit is complete enough, and so is none: a block may have no
@@ -141,7 +154,7 @@ pub fn build(
     table: &mut [u32],
     bits: u32,
     lengths: &[u8],
-    entry: impl Fn(usize, u32) -> u32,
+    meanings: &[u32],
 ) -> Result<(), BadCode> {
     let mut counts = [0_u16; LONGEST as usize + 1];
     for length in lengths {
@@ -150,36 +163,40 @@ pub fn build(
     if !is_complete(&counts)? {
         table.get_mut(..1 << bits).ok_or(BadCode)?.fill(SPECIAL);
     }
-    // A code's bits come with the first one lowest: it is kept that way, and counted up from there.
-    let (mut code, mut known) = (0_u32, 0);
+    let sorted = by_length(&counts, lengths)?;
+    let mut numbers = sorted.iter();
     let mut more = More { next: 1 << bits, at: 0, of: None };
-    for (number, length) in by_length(&counts, lengths)? {
-        let length = u32::from(length);
-        let entry = entry(usize::from(number), length);
-        double(table, &mut known, length.min(bits));
+    let mut code = 0_u32;
+    for (length, count) in (1..=LONGEST).zip(counts.iter().skip(1)) {
+        code <<= 1;
         if length <= bits {
-            *table.get_mut(code as usize).ok_or(BadCode)? = entry;
-        } else {
-            let first = code & ((1 << bits) - 1);
-            let part = more.part(table, first, LONGEST - bits)?;
-            let part = table.get_mut(part..).and_then(|part| part.get_mut(..1 << (LONGEST - bits)));
-            let places = part.ok_or(BadCode)?.iter_mut().skip((code >> bits) as usize);
-            places.step_by(1 << (length - bits)).for_each(|at| *at = entry);
+            double(table, length);
         }
-        code = after(code, length);
+        for number in numbers.by_ref().take(usize::from(*count)) {
+            let entry = entry(*meanings.get(usize::from(*number)).ok_or(BadCode)?, length);
+            // The first bit of a code is its highest, and comes lowest.
+            let comes = code.reverse_bits() >> (u32::BITS - length);
+            code += 1;
+            if length <= bits {
+                *table.get_mut(comes as usize).ok_or(BadCode)? = entry;
+            } else {
+                let first = comes & ((1 << bits) - 1);
+                let part = more.part(table, first, LONGEST - bits)?;
+                let part =
+                    table.get_mut(part..).and_then(|part| part.get_mut(..1 << (LONGEST - bits)));
+                let places = part.ok_or(BadCode)?.iter_mut().skip((comes >> bits) as usize);
+                places.step_by(1 << (length - bits)).for_each(|at| *at = entry);
+            }
+        }
     }
-    double(table, &mut known, bits);
     Ok(())
 }
 
-/// Repeats the part of `table` that `known` bits index until `bits` bits do: what those that are
-/// added say makes no difference to the codes so far.
-fn double(table: &mut [u32], known: &mut u32, bits: u32) {
-    while *known < bits {
-        if let Some(part) = table.get_mut(..2 << *known) {
-            part.copy_within(..1 << *known, 1 << *known);
-        }
-        *known += 1;
+/// Repeats the part of `table` that one bit less than `bits` indexes: what that bit says makes no
+/// difference to the codes so far.
+fn double(table: &mut [u32], bits: u32) {
+    if let Some(part) = table.get_mut(..1 << bits) {
+        part.copy_within(..1 << (bits - 1), 1 << (bits - 1));
     }
 }
 
@@ -195,32 +212,26 @@ fn is_complete(counts: &[u16; LONGEST as usize + 1]) -> Result<bool, BadCode> {
     if free > 0 && longest > 1 { Err(BadCode) } else { Ok(free == 0) }
 }
 
-/// The numbers of the codes that there are, with their lengths, the shortest first.
+/// The numbers of the codes, those of the shortest first, and those that have none last.
 fn by_length(
     counts: &[u16; LONGEST as usize + 1],
     lengths: &[u8],
-) -> Result<impl Iterator<Item = (u16, u8)>, BadCode> {
+) -> Result<[u16; SYMBOL_CODES + DISTANCE_CODES], BadCode> {
     let mut places = [0_u16; LONGEST as usize + 1];
     let mut place = 0;
-    for (at, count) in places.iter_mut().zip(counts).skip(1) {
+    let [none, some @ ..] = &mut places;
+    for (at, count) in some.iter_mut().zip(counts.iter().skip(1)) {
         *at = place;
         place += count;
     }
-    let mut sorted = [(0_u16, 0_u8); SYMBOL_CODES + DISTANCE_CODES];
-    for (number, length) in (0_u16..).zip(lengths).filter(|(_, length)| **length > 0) {
+    *none = place;
+    let mut sorted = [0; SYMBOL_CODES + DISTANCE_CODES];
+    for (number, length) in (0..).zip(lengths) {
         let place = places.get_mut(usize::from(*length)).ok_or(BadCode)?;
-        *sorted.get_mut(usize::from(*place)).ok_or(BadCode)? = (number, *length);
+        *sorted.get_mut(usize::from(*place)).ok_or(BadCode)? = number;
         *place += 1;
     }
-    Ok(sorted.into_iter().take(usize::from(place)))
-}
-
-/// The code after `code`, of `length` bits, the first of them lowest.
-fn after(code: u32, length: u32) -> u32 {
-    // As one adds one, from the other end: the highest zero becomes one, and the ones above it zeros.
-    let zeros = !code & ((1 << length) - 1);
-    let bit = 1 << (31 - (zeros | 1).leading_zeros());
-    code & (bit - 1) | bit
+    Ok(sorted)
 }
 
 /// The second tables.
