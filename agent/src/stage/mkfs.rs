@@ -70,7 +70,8 @@ pub fn make_ext4(
     if !options.zeroed {
         erase_ends(&mut medium, &filesystem, mark.is_some()).context("erasing old signatures")?;
     }
-    for chunk in filesystem.chunks() {
+    let mut chunks = filesystem.chunks();
+    while let Some(chunk) = chunks.next() {
         let length = chunk.bytes.len();
         let writing = || format!("writing {length} bytes at {}", chunk.offset);
         if chunk.offset == 0 {
@@ -84,6 +85,7 @@ pub fn make_ext4(
             }
         }
         medium.write(chunk.offset, &chunk.bytes).with_context(writing)?;
+        chunks.reuse(chunk);
     }
     medium.flush().context("flushing the superblock")?;
     Ok(medium.written)

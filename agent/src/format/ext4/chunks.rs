@@ -46,20 +46,29 @@ enum Kind {
 /// The chunks of a file system: ascending, then the primary superblock.
 ///
 /// Holds one chunk at a time, and the descriptors: 16 MiB for 32 TiB.
-pub(super) struct Chunks<'a> {
+pub struct Chunks<'a> {
     filesystem: &'a Filesystem,
     /// Blocks of descriptors that have been rendered: the backups are the same.
     descriptors: Vec<Block>,
     /// One item for each block, in the order of the medium.
     blocks: Peekable<Blocks>,
     superblock_is_due: bool,
+    /// Memory of a chunk that has been used: the kernel has to find none for the next.
+    spare: Vec<u8>,
 }
 
 impl<'a> Chunks<'a> {
     /// The chunks of `filesystem`.
     pub(super) fn new(filesystem: &'a Filesystem) -> Self {
         let blocks = Blocks { regions: regions(filesystem).into_iter(), current: None }.peekable();
-        Self { filesystem, descriptors: Vec::new(), blocks, superblock_is_due: true }
+        let count = usize::try_from(filesystem.geometry.descriptor_blocks).unwrap_or(0);
+        let (descriptors, spare) = (Vec::with_capacity(count), Vec::with_capacity(CHUNK_BYTES));
+        Self { filesystem, descriptors, blocks, superblock_is_due: true, spare }
+    }
+
+    /// Takes back a chunk: the next one is rendered into its memory.
+    pub fn reuse(&mut self, chunk: Chunk) {
+        self.spare = chunk.bytes;
     }
 
     /// Appends one block to `bytes`.
@@ -97,7 +106,8 @@ impl Iterator for Chunks<'_> {
             let due = std::mem::take(&mut self.superblock_is_due);
             return due.then(|| self.primary_superblock());
         };
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
         let mut next = first;
         while let Some((_, kind, index)) = self.blocks.next_if(|(at, _, _)| *at == next) {
             self.append(kind, index, &mut bytes);

@@ -27,7 +27,7 @@ mod placement;
 mod stagger;
 mod superblock;
 
-pub use chunks::Chunk;
+pub use chunks::{Chunk, Chunks};
 pub use geometry::{MAX_BYTES, MIN_BYTES};
 pub use options::{Error, Label, Options};
 
@@ -79,8 +79,8 @@ impl Filesystem {
     /// What to write: ascending offsets, and last of all the primary superblock
     /// (the whole block 0), which alone makes the rest a file system. Each chunk is
     /// rendered when it is asked for.
-    pub fn chunks(&self) -> impl Iterator<Item = Chunk> + '_ {
-        chunks::Chunks::new(self)
+    pub fn chunks(&self) -> Chunks<'_> {
+        Chunks::new(self)
     }
 
     /// Bytes of a block: 4096.
