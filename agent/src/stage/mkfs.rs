@@ -4,7 +4,7 @@ mod command;
 
 pub use command::run;
 
-use crate::format::ext4::{self, Filesystem};
+use crate::format::ext4::{self, Aligned, Filesystem};
 use crate::format::signature::{self, MARKER_BYTES, Windows};
 use crate::sys::Kernel;
 use anyhow::Context;
@@ -35,7 +35,7 @@ struct Medium<'a> {
 
 impl Medium<'_> {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.kernel.write_at(self.device, offset, bytes)?;
+        self.kernel.write_much(self.device, offset, bytes)?;
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.written.bytes = self.written.bytes.saturating_add(count);
         self.written.calls = self.written.calls.saturating_add(1);
@@ -102,7 +102,7 @@ fn read_mark(medium: &Medium<'_>, size_bytes: u64) -> io::Result<Option<Vec<u8>>
 
 /// Zeros over both ends, flushed; block 0 keeps its mark where it has one.
 fn erase_ends(medium: &mut Medium<'_>, filesystem: &Filesystem, is_marked: bool) -> io::Result<()> {
-    let zeros = vec![0; ERASED_BYTES];
+    let zeros = Aligned::zeros(ERASED_BYTES / MARKER_BYTES);
     let size_bytes = filesystem.blocks().saturating_mul(filesystem.block_bytes());
     let (first, rest) = zeros.split_at(MARKER_BYTES);
     if is_marked {

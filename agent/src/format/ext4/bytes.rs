@@ -3,11 +3,64 @@
 //! Offsets are constants beside the names of the kernel's fields, so that each
 //! encoder reads like the table in the kernel's documentation that it follows.
 
+use std::ops::Deref;
+
 /// Bytes of a block, of a bitmap and of a page: the only block size written.
 pub(super) const BLOCK_BYTES: usize = 4096;
 
 /// One block of metadata while it is rendered.
 pub(super) type Block = [u8; BLOCK_BYTES];
+
+/// Bytes that begin at an address which is a multiple of a block's size: direct I/O takes them as
+/// they lie.
+#[derive(Debug)]
+pub struct Aligned {
+    all: Vec<u8>,
+    /// Where they begin.
+    begin: usize,
+}
+
+impl Aligned {
+    /// None, with room for `size`: so many may be added before their place changes.
+    pub(super) fn new(size: usize) -> Self {
+        let mut all = Vec::<u8>::with_capacity(BLOCK_BYTES + size);
+        // Wherever that cannot be told, it is slower and no more.
+        let begin = all.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
+        all.resize(begin, 0);
+        Self { all, begin }
+    }
+
+    /// So many blocks of zeros.
+    pub fn zeros(blocks: usize) -> Self {
+        let mut zeros = Self::new(blocks * BLOCK_BYTES);
+        (0..blocks).for_each(|_| zeros.append(&[0; BLOCK_BYTES]));
+        zeros
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.truncate(self.begin);
+    }
+
+    pub(super) fn append(&mut self, block: &Block) {
+        self.all.extend_from_slice(block);
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.all.get(self.begin..).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Aligned {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Aligned {}
 
 /// A record (superblock, descriptor, inode, ...) that is filled field by field.
 pub(super) struct Fields<'a>(&'a mut [u8]);

@@ -1,7 +1,7 @@
 //! The plan as bytes at offsets, rendered as it is asked for.
 
 use super::Filesystem;
-use super::bytes::{BLOCK_BYTES, Block};
+use super::bytes::{Aligned, BLOCK_BYTES, Block};
 use super::geometry::BLOCK_SIZE;
 use super::inode::JOURNAL_INODE;
 use super::{directory, group, inode, journal, superblock};
@@ -14,12 +14,12 @@ const CHUNK_BYTES: usize = 1 << 20;
 const SUPERBLOCK_OFFSET: usize = 1024;
 
 /// Bytes to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// Where they go: bytes from the start of the file system, a multiple of 4096.
     pub offset: u64,
     /// What to write: a multiple of 4096 bytes, at most 1 MiB.
-    pub bytes: Vec<u8>,
+    pub bytes: Aligned,
 }
 
 /// A run of blocks of one kind.
@@ -54,7 +54,7 @@ pub struct Chunks<'a> {
     blocks: Peekable<Blocks>,
     superblock_is_due: bool,
     /// Memory of a chunk that has been used: the kernel has to find none for the next.
-    spare: Vec<u8>,
+    spare: Option<Aligned>,
 }
 
 impl<'a> Chunks<'a> {
@@ -62,25 +62,25 @@ impl<'a> Chunks<'a> {
     pub(super) fn new(filesystem: &'a Filesystem) -> Self {
         let blocks = Blocks { regions: regions(filesystem).into_iter(), current: None }.peekable();
         let count = usize::try_from(filesystem.geometry.descriptor_blocks).unwrap_or(0);
-        let (descriptors, spare) = (Vec::with_capacity(count), Vec::with_capacity(CHUNK_BYTES));
-        Self { filesystem, descriptors, blocks, superblock_is_due: true, spare }
+        let descriptors = Vec::with_capacity(count);
+        Self { filesystem, descriptors, blocks, superblock_is_due: true, spare: None }
     }
 
     /// Takes back a chunk: the next one is rendered into its memory.
     pub fn reuse(&mut self, chunk: Chunk) {
-        self.spare = chunk.bytes;
+        self.spare = Some(chunk.bytes);
     }
 
     /// Appends one block to `bytes`.
-    fn append(&mut self, kind: Kind, index: u64, bytes: &mut Vec<u8>) {
+    fn append(&mut self, kind: Kind, index: u64, bytes: &mut Aligned) {
         let place = usize::try_from(index).unwrap_or(usize::MAX);
         if let Kind::Descriptors = kind
             && let Some(known) = self.descriptors.get(place)
         {
-            return bytes.extend_from_slice(known);
+            return bytes.append(known);
         }
         let block = render(self.filesystem, kind, index);
-        bytes.extend_from_slice(&block);
+        bytes.append(&block);
         // The first copy comes whole and in order before any backup.
         if let Kind::Descriptors = kind
             && place == self.descriptors.len()
@@ -94,7 +94,9 @@ impl<'a> Chunks<'a> {
         let (_, rest) = block.split_at_mut(SUPERBLOCK_OFFSET);
         let (record, _) = rest.split_at_mut(superblock::SIZE);
         superblock::render(record, self.filesystem, 0);
-        Chunk { offset: 0, bytes: block.to_vec() }
+        let mut bytes = Aligned::new(BLOCK_BYTES);
+        bytes.append(&block);
+        Chunk { offset: 0, bytes }
     }
 }
 
@@ -106,7 +108,7 @@ impl Iterator for Chunks<'_> {
             let due = std::mem::take(&mut self.superblock_is_due);
             return due.then(|| self.primary_superblock());
         };
-        let mut bytes = std::mem::take(&mut self.spare);
+        let mut bytes = self.spare.take().unwrap_or_else(|| Aligned::new(CHUNK_BYTES));
         bytes.clear();
         let mut next = first;
         while let Some((_, kind, index)) = self.blocks.next_if(|(at, _, _)| *at == next) {
@@ -163,18 +165,16 @@ fn regions(filesystem: &Filesystem) -> Vec<Region> {
         let descriptors = start.saturating_add(1);
         regions.push(region(descriptors, geometry.descriptor_blocks, Kind::Descriptors));
     }
-    for pack in placement.packs() {
-        for group in pack.group_range().filter(|group| filesystem.has_block_bitmap(*group)) {
-            let kind = Kind::BlockBitmap(group);
-            regions.push(region(pack.block_bitmap(group), 1, kind));
-        }
+    for group in &filesystem.mapped {
+        let bitmap = placement.pack(*group).block_bitmap(*group);
+        regions.push(region(bitmap, 1, Kind::BlockBitmap(*group)));
     }
     regions.sort_unstable_by_key(|region| region.start);
     regions
 }
 
 fn render(filesystem: &Filesystem, kind: Kind, index: u64) -> Block {
-    let Filesystem { geometry, placement, options, checksum } = filesystem;
+    let Filesystem { geometry, placement, options, checksum, .. } = filesystem;
     let mut block = [0; BLOCK_BYTES];
     match kind {
         Kind::Backup(group) => {

@@ -27,21 +27,25 @@ mod placement;
 mod stagger;
 mod superblock;
 
+pub use bytes::Aligned;
 pub use chunks::{Chunk, Chunks};
 pub use geometry::{MAX_BYTES, MIN_BYTES};
 pub use options::{Error, Label, Options};
 
 use bytes::Block;
 use checksum::Checksum;
-use geometry::{BLOCK_SIZE, FIRST_INODE, Geometry, INODE_SIZE};
+use geometry::{BLOCK_SIZE, FIRST_INODE, GROUP_BLOCKS, Geometry, INODE_SIZE};
 use inode::{Inode, JOURNAL_INODE, LOST_FOUND_INODE, ROOT_INODE};
 use placement::Placement;
+use std::collections::BTreeSet;
 
 /// A new file system: its counts, where its metadata lies, and how to render it.
 #[derive(Debug, Clone)]
 pub struct Filesystem {
     geometry: Geometry,
     placement: Placement,
+    /// Groups whose block bitmaps are on disk, ascending: few of a large file system's.
+    mapped: Vec<u32>,
     options: Options,
     /// Seed of all checksums but those of superblocks.
     checksum: Checksum,
@@ -59,8 +63,9 @@ impl Filesystem {
         let geometry =
             Geometry::new(size_bytes, options.reserved_percent, options.bytes_per_inode)?;
         let placement = Placement::new(&geometry, options);
+        let mapped = mapped_groups(&geometry, &placement);
         let checksum = Checksum::of_filesystem(&options.uuid);
-        Ok(Self { geometry, placement, options: options.clone(), checksum })
+        Ok(Self { geometry, placement, mapped, options: options.clone(), checksum })
     }
 
     /// Whether [`plan`](Self::plan) takes a medium of `size_bytes`, by the choices that its
@@ -136,19 +141,20 @@ impl Filesystem {
 
     fn free_blocks_of(&self, group: u32) -> u32 {
         let range = self.geometry.group_range(group);
-        let used = self.placement.used(group, &range);
-        let used: u64 = used.map(|used| used.end.saturating_sub(used.start)).sum();
         let blocks = range.end.saturating_sub(range.start);
+        let used = if self.has_block_bitmap(group) {
+            let used = self.placement.used(group, &range);
+            used.map(|used| used.end.saturating_sub(used.start)).sum()
+        } else {
+            0
+        };
         // At most the blocks of a group, so the conversion does not fail.
         u32::try_from(blocks.saturating_sub(used)).unwrap_or(0)
     }
 
-    /// Whether the block bitmap of `group` is on disk: where any block is in use,
-    /// in the first group (the kernel insists) and in the last, which may be short.
+    /// Whether the block bitmap of `group` is on disk.
     fn has_block_bitmap(&self, group: u32) -> bool {
-        let range = self.geometry.group_range(group);
-        let is_last = group.saturating_add(1) == self.geometry.groups;
-        group == 0 || is_last || self.placement.used(group, &range).next().is_some()
+        self.mapped.binary_search(&group).is_ok()
     }
 
     fn journal_inode(&self) -> Inode {
@@ -172,6 +178,18 @@ impl Filesystem {
             }
         }
     }
+}
+
+/// The groups whose block bitmaps are on disk: those with any block in use, the first (the kernel
+/// insists) and the last, which may be short.
+fn mapped_groups(geometry: &Geometry, placement: &Placement) -> Vec<u32> {
+    let mut groups = BTreeSet::from([0, geometry.groups.saturating_sub(1)]);
+    for used in placement.all_used() {
+        // Groups are counted by a u32.
+        let group = |block: u64| u32::try_from(block / GROUP_BLOCKS).unwrap_or(u32::MAX);
+        groups.extend(group(used.start)..=group(used.end.saturating_sub(1)));
+    }
+    groups.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -35,11 +35,6 @@ pub(super) struct Pack {
 }
 
 impl Pack {
-    /// The pack's groups.
-    pub(super) fn group_range(&self) -> Range<u32> {
-        self.first_group..self.first_group.saturating_add(self.groups)
-    }
-
     fn index(&self, group: u32) -> u64 {
         u64::from(group.saturating_sub(self.first_group))
     }
@@ -143,10 +138,14 @@ impl Placement {
         self.fixed.iter().chain(own).map(cut).filter(|used| !used.is_empty())
     }
 
-    /// Blocks in use in the whole file system.
+    /// Blocks in use in the whole file system, in any order.
+    pub(super) fn all_used(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.fixed.iter().chain(self.packs().map(|pack| &pack.blocks))
+    }
+
+    /// How many those are.
     pub(super) fn used_blocks(&self) -> u64 {
-        let ranges = self.fixed.iter().chain(self.packs().map(|pack| &pack.blocks));
-        ranges.map(|used| used.end.saturating_sub(used.start)).sum()
+        self.all_used().map(|used| used.end.saturating_sub(used.start)).sum()
     }
 }
 
