@@ -165,9 +165,9 @@ fn regions(filesystem: &Filesystem) -> Vec<Region> {
         let descriptors = start.saturating_add(1);
         regions.push(region(descriptors, geometry.descriptor_blocks, Kind::Descriptors));
     }
-    for group in &filesystem.mapped {
-        let bitmap = placement.pack(*group).block_bitmap(*group);
-        regions.push(region(bitmap, 1, Kind::BlockBitmap(*group)));
+    for group in (0..geometry.groups).filter(|group| filesystem.has_block_bitmap(*group)) {
+        let bitmap = placement.pack(group).block_bitmap(group);
+        regions.push(region(bitmap, 1, Kind::BlockBitmap(group)));
     }
     regions.sort_unstable_by_key(|region| region.start);
     regions

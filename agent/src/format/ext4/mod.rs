@@ -37,15 +37,14 @@ use checksum::Checksum;
 use geometry::{BLOCK_SIZE, FIRST_INODE, GROUP_BLOCKS, Geometry, INODE_SIZE};
 use inode::{Inode, JOURNAL_INODE, LOST_FOUND_INODE, ROOT_INODE};
 use placement::Placement;
-use std::collections::BTreeSet;
 
 /// A new file system: its counts, where its metadata lies, and how to render it.
 #[derive(Debug, Clone)]
 pub struct Filesystem {
     geometry: Geometry,
     placement: Placement,
-    /// Groups whose block bitmaps are on disk, ascending: few of a large file system's.
-    mapped: Vec<u32>,
+    /// Of each group, whether its block bitmap is on disk: of few, where there are many.
+    mapped: Vec<bool>,
     options: Options,
     /// Seed of all checksums but those of superblocks.
     checksum: Checksum,
@@ -154,7 +153,7 @@ impl Filesystem {
 
     /// Whether the block bitmap of `group` is on disk.
     fn has_block_bitmap(&self, group: u32) -> bool {
-        self.mapped.binary_search(&group).is_ok()
+        self.mapped.get(group as usize).is_some_and(|is_mapped| *is_mapped)
     }
 
     fn journal_inode(&self) -> Inode {
@@ -180,16 +179,19 @@ impl Filesystem {
     }
 }
 
-/// The groups whose block bitmaps are on disk: those with any block in use, the first (the kernel
-/// insists) and the last, which may be short.
-fn mapped_groups(geometry: &Geometry, placement: &Placement) -> Vec<u32> {
-    let mut groups = BTreeSet::from([0, geometry.groups.saturating_sub(1)]);
+/// Of each group, whether its block bitmap is on disk: where any block is in use, in the first (the
+/// kernel insists) and in the last, which may be short.
+fn mapped_groups(geometry: &Geometry, placement: &Placement) -> Vec<bool> {
+    let mut mapped = vec![false; geometry.groups as usize];
+    mapped.first_mut().into_iter().for_each(|first| *first = true);
+    mapped.last_mut().into_iter().for_each(|last| *last = true);
     for used in placement.all_used() {
         // Groups are counted by a u32.
-        let group = |block: u64| u32::try_from(block / GROUP_BLOCKS).unwrap_or(u32::MAX);
-        groups.extend(group(used.start)..=group(used.end.saturating_sub(1)));
+        let group = |block: u64| usize::try_from(block / GROUP_BLOCKS).unwrap_or(usize::MAX);
+        let groups = group(used.start)..=group(used.end.saturating_sub(1));
+        mapped.get_mut(groups).unwrap_or_default().fill(true);
     }
-    groups.into_iter().collect()
+    mapped
 }
 
 #[cfg(test)]
