@@ -8,8 +8,8 @@ use super::{directory, group, inode, journal, superblock};
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-/// Longest run of bytes handed out at once.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Longest run of bytes handed out at once: a part for each of eight members of an array.
+const CHUNK_BYTES: usize = 4 << 20;
 /// Offset of the primary superblock: behind room for a boot loader.
 const SUPERBLOCK_OFFSET: usize = 1024;
 
@@ -18,7 +18,7 @@ const SUPERBLOCK_OFFSET: usize = 1024;
 pub struct Chunk {
     /// Where they go: bytes from the start of the file system, a multiple of 4096.
     pub offset: u64,
-    /// What to write: a multiple of 4096 bytes, at most 1 MiB.
+    /// What to write: a multiple of 4096 bytes, at most 4 MiB.
     pub bytes: Aligned,
 }
 

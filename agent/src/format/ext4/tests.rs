@@ -72,7 +72,7 @@ fn check_chunks(filesystem: &Filesystem) -> (u64, u64) {
     for chunk in filesystem.chunks() {
         let size = u64::try_from(chunk.bytes.len()).unwrap();
         assert!(!is_over, "the superblock is the last");
-        assert!(size > 0 && size <= MIB && size % 4096 == 0 && chunk.offset % 4096 == 0);
+        assert!(size > 0 && size <= 4 * MIB && size % 4096 == 0 && chunk.offset % 4096 == 0);
         is_over = chunk.offset == 0;
         if is_over {
             assert_eq!((size, &chunk.bytes[1024 + 56..][..2]), (4096, &[0x53, 0xef][..]));
