@@ -17,6 +17,10 @@ const ERASED_BYTES: usize = 512 * 1024;
 /// Bytes before the superblock: room for a boot loader, which ext4 leaves alone.
 const BOOT_BYTES: usize = 1024;
 
+/// Bytes of a write from which on it goes past the kernel's memory. What is smaller is collected
+/// there, and goes to all members of an array at once.
+const MUCH: usize = 64 * 1024;
+
 /// What making a file system has cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Written {
@@ -35,7 +39,11 @@ struct Medium<'a> {
 
 impl Medium<'_> {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.kernel.write_much(self.device, offset, bytes)?;
+        if bytes.len() < MUCH {
+            self.kernel.write_at(self.device, offset, bytes)?;
+        } else {
+            self.kernel.write_much(self.device, offset, bytes)?;
+        }
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.written.bytes = self.written.bytes.saturating_add(count);
         self.written.calls = self.written.calls.saturating_add(1);
