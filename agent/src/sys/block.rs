@@ -344,4 +344,29 @@ mod tests {
         assert!(Linux.size_bytes(&file).is_err());
         assert!(Linux.reread_partitions(&file).is_err());
     }
+
+    #[test]
+    fn much_is_written_whole_from_any_address_to_any_place() {
+        // On a disk and in memory: the files of older kernels' tmpfs cannot be written directly.
+        for folder in [std::env::temp_dir(), "/dev/shm".into()] {
+            let file = tempfile::tempfile_in(&folder).unwrap();
+            let bytes: Vec<u8> = (0..20_000_u32).map(|n| n.to_le_bytes()[0] ^ 7).collect();
+            let aligned = bytes.as_ptr().align_offset(4096);
+            let pieces =
+                [(4096, &bytes[aligned..][..8192]), (20_480, &bytes[aligned + 1..][..4096])];
+            for (offset, piece) in pieces.into_iter().chain([(30_001, &bytes[..1000])]) {
+                Linux.write_much(&file, offset, piece).unwrap();
+                let mut found = vec![0; piece.len()];
+                file.read_exact_at(&mut found, offset).unwrap();
+                assert!(
+                    found == piece,
+                    "{} bytes at {offset} in {}",
+                    piece.len(),
+                    folder.display()
+                );
+            }
+            let flags = rustix::fs::fcntl_getfl(&file).unwrap();
+            assert!(!flags.contains(OFlags::DIRECT), "what comes next goes as before");
+        }
+    }
 }
