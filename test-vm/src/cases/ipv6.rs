@@ -109,7 +109,10 @@ fn judge_addresses(node: &Node, boot: &Boot, facts: &mut Facts) -> Result<()> {
     let of_node = |word: &str| {
         said.iter().filter(|line| line.contains(word) && line.contains(&node.number.mac())).count()
     };
-    facts.holds("it asked for a router", of_node("RTR-SOLICIT") > 0, said.join("\n"));
+    // While its address is tentative, a node asks without saying its own (RFC 4861, section 4.1).
+    let is_nameless = |line: &&&str| line.contains("RTR-SOLICIT") && line.trim_end().ends_with(')');
+    let asked = of_node("RTR-SOLICIT") + said.iter().filter(is_nameless).count();
+    facts.holds("it asked for a router", asked > 0, said.join("\n"));
     facts.equal("and nobody for an IPv4 address", of_node("DHCPDISCOVER"), 0);
     Ok(())
 }
