@@ -74,7 +74,7 @@ pub trait Disks {
 
     /// As [`write_at`](Self::write_at), past the kernel's own memory where the device takes
     /// that: for much that nobody reads again soon. Works with any bytes, and is fast with those
-    /// that begin, in memory and on the device, at a multiple of 4096.
+    /// that begin and end, in memory and on the device, at a multiple of 4096.
     ///
     /// # Errors
     /// The errno of the call.

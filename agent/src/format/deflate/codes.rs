@@ -128,8 +128,8 @@ fn number(bits: &mut Bits<'_>, entry: u32) -> usize {
     (entry >> 16) as usize + added
 }
 
-/// Repeats the first `length` symbols of `all`, which begin to be known, `back` behind themselves, and
-/// `back` may be fewer: then they are repeated over and over. More is written, up to [`REACH`].
+/// Writes the first symbols of `all` again, `back` places further on: `length` of them, and where `back`
+/// is fewer, those over and over. More is written, up to [`REACH`].
 #[inline(always)]
 fn repeat<T: Symbol>(all: &mut [T], back: usize, length: usize) {
     let mut done = 0;

@@ -30,11 +30,11 @@ pub const ROOM: usize = 3 + codes::REACH;
 /// read in one go, has 300 at most.
 pub const MARGIN: usize = 320;
 
-/// What output is made of: bytes, or bytes and the places of bytes that are not known yet.
-pub trait Symbol: Copy + Default + From<u8> {}
-
 /// Symbols that are copied at a time: one register.
 const PIECE: usize = 8;
+
+/// What output is made of: bytes, or bytes and the places of bytes that are not known yet.
+pub trait Symbol: Copy + Default + From<u8> {}
 
 impl Symbol for u8 {}
 
