@@ -110,7 +110,7 @@ fn read_mark(medium: &Medium<'_>, size_bytes: u64) -> io::Result<Option<Vec<u8>>
 
 /// Zeros over both ends, flushed; block 0 keeps its mark where it has one.
 fn erase_ends(medium: &mut Medium<'_>, filesystem: &Filesystem, is_marked: bool) -> io::Result<()> {
-    let zeros = Aligned::zeros(ERASED_BYTES / MARKER_BYTES);
+    let zeros = Aligned::zeros(ERASED_BYTES);
     let size_bytes = filesystem.blocks().saturating_mul(filesystem.block_bytes());
     let (first, rest) = zeros.split_at(MARKER_BYTES);
     if is_marked {

@@ -30,10 +30,10 @@ impl Aligned {
         Self { all, begin }
     }
 
-    /// So many blocks of zeros.
-    pub fn zeros(blocks: usize) -> Self {
-        let mut zeros = Self::new(blocks * BLOCK_BYTES);
-        (0..blocks).for_each(|_| zeros.append(&[0; BLOCK_BYTES]));
+    /// So many bytes of zeros.
+    pub fn zeros(count: usize) -> Self {
+        let mut zeros = Self::new(count);
+        zeros.all.resize(zeros.begin + count, 0);
         zeros
     }
 
