@@ -30,4 +30,17 @@ install() {
     inst_hook cmdline 30 "$moddir/rsinit-cmdline.sh"
     inst_hook initqueue/timeout 99 "$moddir/rsinit-timeout.sh"
     inst_hook pre-mount 30 "$moddir/rsinit-boot.sh"
+    start_networkd
+}
+
+# dracut 059 and 060 leave it to the kernel's news of a network card to start
+# systemd-networkd: of one whose driver is built in, as Ubuntu's virtio_net is,
+# there is none. Newer ones start it in a hook, when they have written what it reads.
+start_networkd() {
+    local unit=systemd-networkd.service wants=/etc/systemd/system/initrd.target.wants
+    local hooks=("$dracutbasedir"/modules.d/*systemd-networkd/networkd-run.sh)
+    dracut_module_included systemd-networkd || return 0
+    [[ -e ${hooks[0]} ]] && return 0
+    mkdir -p "$initdir$wants"
+    ln_r "$systemdsystemunitdir/$unit" "$wants/$unit"
 }
