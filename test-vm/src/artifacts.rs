@@ -41,7 +41,7 @@ pub struct Artifacts {
 pub struct Bootable {
     /// The release: its kernel, and its root, unpacked.
     pub debian: Debian,
-    /// The initramfs with systemd.
+    /// Its initramfs, of the release's flavour.
     pub initramfs: PathBuf,
     /// The real node's image; only the `.gz` beside it exists.
     pub image: PathBuf,
@@ -50,7 +50,7 @@ pub struct Bootable {
 impl Bootable {
     fn prepare(workshop: &Workshop, release: Release) -> Result<Self> {
         let debian = Debian::prepare(workshop, release)?;
-        let initramfs = initramfs::prepare(workshop, &debian, Flavour::Systemd)?;
+        let initramfs = initramfs::prepare(workshop, &debian, Flavour::of(release))?;
         let image = image::full::prepare(workshop, &debian)?;
         Ok(Self { debian, initramfs, image })
     }

@@ -1,13 +1,15 @@
-//! The releases of Debian that nodes run: each with its own kernel, dracut, systemd and mdadm.
+//! The releases of Debian and Ubuntu that nodes run: each with its own kernel, dracut, systemd and mdadm.
 
-use std::path::{Path, PathBuf};
+mod archive;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{self, Kernel};
-use crate::tool::{command, run};
 use crate::workshop::{Workshop, cached, key};
+use archive::{LINK_GENERATOR, MERGE_USR};
 
 /// What every release's node is made of. mdadm and e2fsprogs are witnesses: they read what the
 /// agent wrote.
@@ -39,40 +41,45 @@ const UNWANTED: [&str; 5] = [
 /// The password of root on a test node: for `make demo`, in a network that leads nowhere.
 pub const ROOT_PASSWORD: &str = "rsinit";
 
-/// Makes `/bin` and the like links into `/usr`, as debootstrap does for releases whose packages do
-/// not bring them.
-const MERGE_USR: &str = "cd \"$1\" && for name in bin lib lib64 sbin; do \
-                         mkdir -p usr/$name && ln -s usr/$name $name; done";
-
 /// A release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Release {
     /// Debian 11: Linux 5.10, dracut 051, systemd 247.
     Bullseye,
+    /// Debian 11 with NetworkManager, run by dracut 051 without systemd in the initramfs, as Rocky
+    /// Linux 8 can: there, and here by a link, it has its nm-initrd-generator where dracut looks.
+    BullseyeManaged,
     /// Debian 12: Linux 6.1, dracut 059, systemd 252. What the tests run on, and nearly all nodes.
     Bookworm,
-    /// Debian 12 with NetworkManager: wherever it is installed, dracut prefers it in the initramfs.
-    /// Not so in Debian 11, whose dracut does not find its nm-initrd-generator: it takes network-legacy.
+    /// Debian 12 with NetworkManager: wherever it is installed, dracut prefers it in the initramfs,
+    /// and since 059 takes it with systemd alone.
     BookwormManaged,
     /// Debian 13: Linux 6.12, dracut 106, systemd 257.
     Trixie,
     /// Debian 13 with NetworkManager.
     TrixieManaged,
+    /// Ubuntu 22.04: Linux 5.15, dracut 051, systemd 249.
+    Jammy,
+    /// Ubuntu 24.04: Linux 6.8, dracut 060, systemd 255.
+    Noble,
 }
 
 impl Release {
     /// Its name in the archive.
     pub fn suite(self) -> &'static str {
         match self {
-            Self::Bullseye => "bullseye",
+            Self::Bullseye | Self::BullseyeManaged => "bullseye",
             Self::Bookworm | Self::BookwormManaged => "bookworm",
             Self::Trixie | Self::TrixieManaged => "trixie",
+            Self::Jammy => "jammy",
+            Self::Noble => "noble",
         }
     }
 
     /// The same in the names of what is made of it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::BullseyeManaged => "bullseye_managed",
             Self::BookwormManaged => "bookworm_managed",
             Self::TrixieManaged => "trixie_managed",
             other => other.suite(),
@@ -83,8 +90,8 @@ impl Release {
     /// are tried once.
     fn more_packages(self) -> &'static [&'static str] {
         match self {
-            // Its dracut knows network-legacy alone.
-            Self::Bullseye => &["iputils-arping", "isc-dhcp-client"],
+            // Their dracut knows network-legacy alone.
+            Self::Bullseye | Self::Jammy => &["iputils-arping", "isc-dhcp-client"],
             Self::Bookworm => &[
                 "ansible-core",
                 "chrony",
@@ -94,8 +101,10 @@ impl Release {
                 "slurm-client",
                 "slurmd",
             ],
-            Self::BookwormManaged | Self::TrixieManaged => &["network-manager"],
-            Self::Trixie => &[],
+            Self::BullseyeManaged | Self::BookwormManaged | Self::TrixieManaged => {
+                &["network-manager"]
+            }
+            Self::Trixie | Self::Noble => &[],
         }
     }
 
@@ -106,24 +115,9 @@ impl Release {
         names.join(",")
     }
 
-    /// Where its packages come from; none where mmdebstrap knows best. Of the others the release
-    /// alone will do: the updates of one in long-term support are not always all there.
-    fn source(self) -> Option<String> {
-        let source = || format!("deb http://deb.debian.org/debian {} main", self.suite());
-        (self.suite() != Self::Bookworm.suite()).then(source)
-    }
-
-    /// Unpacks packages of it into `folder`, by mmdebstrap with these options.
-    ///
-    /// # Errors
-    /// mmdebstrap fails: not root, or the archive cannot be reached.
-    pub fn unpack(self, options: &[&str], folder: &Path) -> Result<()> {
-        let mut tool = command("mmdebstrap");
-        tool.args(["--format=directory", "--mode=root", "--quiet"]).args(options);
-        if self == Self::Bullseye {
-            tool.args(["--setup-hook", MERGE_USR]);
-        }
-        run(tool.arg(self.suite()).arg(folder).args(self.source())).map(drop)
+    /// Whether its root has NetworkManager.
+    pub fn has_network_manager(self) -> bool {
+        self.more_packages().contains(&"network-manager")
     }
 
     /// Whether its node has Ansible for the preboot hook.
@@ -170,6 +164,7 @@ fn prepare_root(workshop: &Workshop, release: Release) -> Result<PathBuf> {
     options.extend(excludes.iter().map(String::as_str));
     options.extend([include.as_str(), &password]);
     let family = format!("root_{}", release.name());
-    let key = key(options.iter().chain(&[MERGE_USR]).map(|option| option.as_bytes()));
-    cached(&workshop.cache(), &family, &key, |folder| release.unpack(&options, folder))
+    let key =
+        key(options.iter().chain(&[MERGE_USR, LINK_GENERATOR]).map(|option| option.as_bytes()));
+    cached(&workshop.cache(), &family, &key, |folder| release.unpack(workshop, &options, folder))
 }

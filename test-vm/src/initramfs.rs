@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::debian::Debian;
+use crate::debian::{Debian, Release};
 use crate::image::{link_tree, write_file};
 use crate::server::{Owners, write_archive};
 use crate::space::inside_root;
@@ -27,16 +27,25 @@ const MODULES: &str = "usr/lib/dracut/modules.txt";
 const HANDLERS: [&str; 5] =
     ["network-wicked", "connman", "network-manager", "network-legacy", "systemd-networkd"];
 
+/// The modules of dracut that bring systemd, or need it.
+const SYSTEMD: &str =
+    "systemd systemd-initrd systemd-networkd systemd-sysusers dracut-systemd dbus dbus-daemon";
+
 /// What runs in the initramfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flavour {
     /// systemd, and what dracut takes by itself for the network on this root.
     Systemd,
-    /// dracut's own init, with network-legacy.
+    /// dracut's own init, with network-legacy, or NetworkManager where the root has it.
     Plain,
 }
 
 impl Flavour {
+    /// What runs in that of a real node of `release`.
+    pub fn of(release: Release) -> Self {
+        if release == Release::BullseyeManaged { Self::Plain } else { Self::Systemd }
+    }
+
     /// Its name in the cache and in what a person reads.
     pub fn name(self) -> &'static str {
         match self {
@@ -45,16 +54,14 @@ impl Flavour {
         }
     }
 
-    /// dracut's arguments that make it so.
-    fn arguments(self) -> &'static [&'static str] {
+    /// dracut's arguments that make it so of the root of `release`.
+    fn arguments(self, release: Release) -> &'static [&'static str] {
         match self {
             Self::Systemd => &["--add", "rsinit"],
-            Self::Plain => &[
-                "--add",
-                "rsinit network-legacy",
-                "--omit",
-                "systemd systemd-initrd systemd-networkd systemd-sysusers dracut-systemd dbus dbus-daemon",
-            ],
+            Self::Plain if release.has_network_manager() => {
+                &["--add", "rsinit network-manager", "--omit", SYSTEMD]
+            }
+            Self::Plain => &["--add", "rsinit network-legacy", "--omit", SYSTEMD],
         }
     }
 }
@@ -70,7 +77,7 @@ pub fn prepare(workshop: &Workshop, debian: &Debian, flavour: Flavour) -> Result
     let module = module_files(workshop)?;
     let mut parts: Vec<&[u8]> = module.iter().map(Vec::as_slice).collect();
     parts.extend(debian.names());
-    parts.extend(flavour.arguments().iter().map(|word| word.as_bytes()));
+    parts.extend(flavour.arguments(debian.release).iter().map(|word| word.as_bytes()));
     let base_key = key(parts);
     let name = format!("{}_{}", debian.release.name(), flavour.name());
     let base = cached(&workshop.cache(), &format!("initramfs_{name}"), &base_key, |file| {
@@ -124,7 +131,7 @@ fn build(workshop: &Workshop, debian: &Debian, flavour: Flavour, file: &Path) ->
     let mut argv = vec!["dracut", "--force", "--no-hostonly", "--conf", "/dev/null"];
     let output = format!("/{OUTPUT}");
     argv.extend(["--confdir", "/etc/no-dracut-conf", "--no-compress"]);
-    argv.extend(flavour.arguments());
+    argv.extend(flavour.arguments(debian.release));
     argv.extend(["--kver", &debian.kernel.release, &output]);
     run(&mut inside_root(&stage, &argv)?)?;
     fs::rename(stage.join(OUTPUT), file).context("taking the initramfs")?;

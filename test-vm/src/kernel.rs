@@ -1,4 +1,4 @@
-//! Debian's kernel, from its package: unpacked into the cache, never installed.
+//! A release's kernel, from its package: unpacked into the cache, never installed.
 
 mod vmlinux;
 
@@ -13,9 +13,6 @@ use crate::image::link_tree;
 use crate::package;
 use crate::tool::{command, run};
 use crate::workshop::{Workshop, cached, key, remove};
-
-/// The package that always depends on the newest kernel of the release.
-const NEWEST: &str = "linux-image-amd64";
 
 /// A kernel and its modules.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,7 +45,8 @@ impl Kernel {
         let to = root.join("lib/modules").join(&self.release);
         let mut copied = 0;
         for name in names {
-            let endings = ["", ".ko", ".ko.xz"].map(|ending| format!("kernel/{name}{ending}"));
+            let endings =
+                ["", ".ko", ".ko.xz", ".ko.zst"].map(|ending| format!("kernel/{name}{ending}"));
             let found = endings.iter().find(|path| self.modules().join(path).exists());
             let Some(path) = found else { continue };
             let parent = to.join(path);
@@ -88,9 +86,8 @@ fn image(folder: &Path, release: &str) -> PathBuf {
 
 /// By the apt of the machine, which runs the same release: the kernel's release and its folder.
 fn prepare_by_apt(workshop: &Workshop) -> Result<(String, PathBuf)> {
-    let depends = run(command("apt-cache").args(["depends", NEWEST]))?;
-    let package = newest(&depends)
-        .with_context(|| format!("apt knows no dependency of {NEWEST}: run apt-get update"))?;
+    let depends = run(command("apt-cache").args(["depends", Release::Bookworm.newest_kernel()]))?;
+    let package = newest(&depends).context("apt knows no kernel: run apt-get update")?;
     let release = package.trim_start_matches("linux-image-").to_owned();
     let key = key([package::address(package)?.as_bytes()]);
     let folder =
@@ -109,15 +106,17 @@ fn unpack(package: &str, release: &str, folder: &Path) -> Result<()> {
 fn prepare_by_mmdebstrap(workshop: &Workshop, release: Release) -> Result<(String, PathBuf)> {
     let family = format!("kernel_{}", release.suite());
     let key = key([include_bytes!("kernel.rs").as_slice()]);
-    let folder = cached(&workshop.cache(), &family, &key, |folder| extract(release, folder))?;
+    let folder =
+        cached(&workshop.cache(), &family, &key, |folder| extract(workshop, release, folder))?;
     Ok((installed(&folder)?, folder))
 }
 
 /// Extracts the kernel with all that it depends on, and keeps the kernel alone.
-fn extract(release: Release, folder: &Path) -> Result<()> {
+fn extract(workshop: &Workshop, release: Release, folder: &Path) -> Result<()> {
     let all = folder.join("all");
     fs::create_dir_all(folder.join("lib"))?;
-    release.unpack(&["--variant=extract", &format!("--include={NEWEST}")], &all)?;
+    let include = format!("--include={}", release.newest_kernel());
+    release.unpack(workshop, &["--variant=extract", &include], &all)?;
     for (from, to) in [("boot", "boot"), ("usr/lib/modules", "lib/modules")] {
         fs::rename(all.join(from), folder.join(to)).with_context(|| format!("taking /{from}"))?;
     }

@@ -138,7 +138,7 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
-    /// A node with the real image of `release`, and its initramfs with systemd.
+    /// A node with the real image of `release`, and its initramfs.
     ///
     /// # Errors
     /// Its folders cannot be made, or the release was not prepared.
@@ -146,7 +146,7 @@ impl<'a> Node<'a> {
         let bootable = stand.cluster.artifacts.of(release)?;
         let mut node = Self::tiny(stand)?;
         node.debian = &bootable.debian;
-        node.flavour = Flavour::Systemd;
+        node.flavour = Flavour::of(release);
         if release != Release::Bookworm {
             node.initramfs = Some(bootable.initramfs.clone());
         }

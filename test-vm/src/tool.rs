@@ -12,12 +12,13 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub const PACKAGES: &str = include_str!("../packages.txt");
 
 /// Programs and the Debian package each comes from.
-const ORIGIN: [(&str, &str); 28] = [
+const ORIGIN: [(&str, &str); 29] = [
     ("apt-cache", "apt"),
     ("apt-get", "apt"),
     ("chroot", "coreutils"),
     ("cp", "coreutils"),
     ("cpio", "cpio"),
+    ("curl", "curl"),
     ("depmod", "kmod"),
     ("dnsmasq", "dnsmasq-base"),
     ("dpkg", "dpkg"),

@@ -9,7 +9,7 @@ use crate::boot::Boot;
 use crate::debian::Release;
 use crate::facts::Facts;
 use crate::image::full::HOOK_NAME;
-use crate::initramfs::network_handlers;
+use crate::initramfs::{Flavour, names, network_handlers};
 use crate::network::{NAME, SERVER};
 use crate::nfs::MUNGE_KEY;
 use crate::node::Node;
@@ -28,6 +28,14 @@ pub const TRIXIE: Case = Case {
     about: "Debian 13, dracut 106 with NetworkManager 1.52: as network-manager",
     size: Size::Full(Release::TrixieManaged),
     run: |bench, facts| run(bench, Release::TrixieManaged, facts),
+};
+
+/// With an older dracut, which runs NetworkManager by itself.
+pub const BULLSEYE: Case = Case {
+    name: "network-manager-bullseye",
+    about: "Debian 11, dracut 051 without systemd, NetworkManager 1.30 run by the initqueue: as network-manager",
+    size: Size::Full(Release::BullseyeManaged),
+    run: |bench, facts| run(bench, Release::BullseyeManaged, facts),
 };
 
 fn run(bench: &Bench, release: Release, facts: &mut Facts) -> Result<()> {
@@ -64,6 +72,10 @@ fn comes_up(bench: &Bench, release: Release, facts: &mut Facts) -> Result<()> {
     node.ask_command(&["ip", "-4", "-oneline", "address", "show", "dev", "eth0"]);
     let handlers = network_handlers(node.initramfs())?;
     facts.equal("the initramfs has NetworkManager alone", handlers, vec!["network-manager"]);
+    let has_systemd =
+        names(node.initramfs())?.iter().any(|name| name.ends_with("/systemd/systemd"));
+    let flavour = if has_systemd { Flavour::Systemd } else { Flavour::Plain };
+    facts.equal("and systemd where dracut needs it for that", flavour, Flavour::of(release));
     let boot = node.boot(|_| {})?;
     let answer = boot.answer()?;
     judge_system(answer, &UNITS, facts);
@@ -81,10 +93,13 @@ fn comes_up(bench: &Bench, release: Release, facts: &mut Facts) -> Result<()> {
 /// Who gave the node its address, in the initramfs and after it.
 fn judge_network(node: &Node, boot: &Boot, answer: &Answer, facts: &mut Facts) {
     let ip = node.number.ip();
-    let lease = format!("dhcp4 (eth0): state changed new lease, address={ip}\n");
-    let parts = [lease.as_str(), "device (eth0): Activation: successful", "startup complete"];
-    let said = answer.said(&JOURNAL);
-    facts.contains("in the initramfs, NetworkManager got the address", &said, &parts);
+    // Without systemd nobody hears what it says there.
+    if node.flavour == Flavour::Systemd {
+        let lease = format!("dhcp4 (eth0): state changed new lease, address={ip}\n");
+        let parts = [lease.as_str(), "device (eth0): Activation: successful", "startup complete"];
+        let said = answer.said(&JOURNAL);
+        facts.contains("in the initramfs, NetworkManager got the address", &said, &parts);
+    }
     let stages = answer.stages();
     let network = stages.iter().find(|stage| stage.name == "network");
     let note = network.map_or("", |stage| stage.note.as_str());
@@ -92,8 +107,9 @@ fn judge_network(node: &Node, boot: &Boot, answer: &Answer, facts: &mut Facts) {
     facts.equal("from which the agent found the server, by its name", note, &found);
     let peers = boot.requests.iter().filter(|served| served.peer.ip() == ip).count();
     facts.equal("and asked it for everything", peers, boot.requests.len());
-    let origin = ["org.freedesktop.NetworkManager.origin=nm-initrd-generator\n"];
-    facts.contains("its connection is of the initramfs", answer.text(CONNECTION), &origin);
+    let argument = format!("dns={SERVER};");
+    let connection = answer.text(CONNECTION);
+    facts.contains("its connection is of the initramfs", connection, &[&argument]);
     let active = answer.said(&ACTIVE);
     let line = format!("eth0:activated:{CONNECTION}\n");
     facts.contains("the root's NetworkManager goes on with it", &active, &[&line]);

@@ -160,8 +160,11 @@ pub const CASES: &[Case] = &[
 pub const LONG: &[Case] = &[
     ansible::CASE,
     releases::BULLSEYE,
+    releases::JAMMY,
+    releases::NOBLE,
     managed::CASE,
     managed::TRIXIE,
+    managed::BULLSEYE,
     ipv6::LATE,
     ipv6::DHCP6,
     emergency::BULLSEYE,

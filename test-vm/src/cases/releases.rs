@@ -1,4 +1,4 @@
-//! The real node on the releases before and after bookworm: another kernel, another dracut that
+//! The real node on the releases before and after bookworm, and on Ubuntu's: another kernel, another dracut that
 //! builds the initramfs, another systemd that boots the root, and their own mdadm and e2fsck as
 //! judges of what the agent makes.
 
@@ -30,6 +30,22 @@ pub const TRIXIE: Case = Case {
     run: |bench, facts| run(bench, &NEWER, facts),
 };
 
+/// Ubuntu's.
+pub const JAMMY: Case = Case {
+    name: "ubuntu-22.04",
+    about: "Ubuntu 22.04: Linux 5.15, dracut 051, systemd 249; eight disks, secrets; its data is there again",
+    size: Size::Full(Release::Jammy),
+    run: |bench, facts| run(bench, &UBUNTU_22, facts),
+};
+
+/// Ubuntu's next.
+pub const NOBLE: Case = Case {
+    name: "ubuntu-24.04",
+    about: "Ubuntu 24.04: Linux 6.8, dracut 060, systemd 255; eight disks, secrets; its data is there again",
+    size: Size::Full(Release::Noble),
+    run: |bench, facts| run(bench, &UBUNTU_24, facts),
+};
+
 /// A release, and how the versions of what is in it begin.
 struct Versions {
     release: Release,
@@ -39,6 +55,8 @@ struct Versions {
     greeting: &'static str,
     systemd: &'static str,
     mdadm: &'static str,
+    /// What listens for ssh: Ubuntu starts the daemon with the first who comes.
+    ssh: &'static str,
 }
 
 const OLDER: Versions = Versions {
@@ -48,6 +66,7 @@ const OLDER: Versions = Versions {
     greeting: "(bullseye) dracut-",
     systemd: "systemd 247",
     mdadm: "mdadm - v4.1 ",
+    ssh: "ssh",
 };
 
 const NEWER: Versions = Versions {
@@ -57,10 +76,28 @@ const NEWER: Versions = Versions {
     greeting: "Booting initrd of ",
     systemd: "systemd 257",
     mdadm: "mdadm - v4.4 ",
+    ssh: "ssh",
 };
 
-/// What must be active.
-const UNITS: [&str; 3] = ["multi-user.target", "ssh", "munge"];
+const UBUNTU_22: Versions = Versions {
+    release: Release::Jammy,
+    kernel: "5.15.",
+    dracut: "051-",
+    greeting: "LTS dracut- (Initramfs)",
+    systemd: "systemd 249",
+    mdadm: "mdadm - v4.2 ",
+    ssh: "ssh",
+};
+
+const UBUNTU_24: Versions = Versions {
+    release: Release::Noble,
+    kernel: "6.8.",
+    dracut: "060",
+    greeting: "LTS dracut-060",
+    systemd: "systemd 255",
+    mdadm: "mdadm - v4.3 ",
+    ssh: "ssh.socket",
+};
 
 fn run(bench: &Bench, versions: &Versions, facts: &mut Facts) -> Result<()> {
     let mut node = Node::full(bench.stand(), versions.release)?;
@@ -73,7 +110,8 @@ fn run(bench: &Bench, versions: &Versions, facts: &mut Facts) -> Result<()> {
     node.ask_command(&["dpkg-query", "--show", "--showformat=${Version}", "dracut-core"]);
     node.ask_command(&["mdadm", "--examine", "--scan"]);
     node.ask_command(&["rsinit", "status"]);
-    boot_twice(&mut node, &UNITS, facts, |boot, answer, facts| {
+    let units = ["multi-user.target", versions.ssh, "munge"];
+    boot_twice(&mut node, &units, facts, |boot, answer, facts| {
         judge_versions(versions, boot, answer, facts);
         judge_secrets(answer, facts);
         let arrays = answer.said(&["mdadm", "--examine"]);
