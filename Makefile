@@ -9,12 +9,13 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # The job server that it names is for other makes: rustdoc would warn that it cannot reach it.
 unexport MAKEFLAGS
 
-.PHONY: help setup build check fuzz harness test test-all cuts test-vm test-vm-all prepare demo bench bench-fetch bench-disks dist install clean
+.PHONY: help setup build check fuzz harness test test-all commands cuts test-vm test-vm-all prepare demo bench bench-fetch bench-disks dist install clean
 
 help:
 	@echo 'make demo      boot a diskless node in QEMU, from server to systemd'
 	@echo 'make test      everything: make check, make fuzz, and the boot tests in QEMU'
 	@echo 'make test-all  make test, and what takes long: the long boot tests, every point at which power can go'
+	@echo 'make commands  what the documentation says is typed in an image, in images of Debian and Ubuntu'
 	@echo 'make cuts      the power goes at every point of a disk plan: twenty minutes'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
 	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
@@ -51,11 +52,15 @@ test: setup
 	@test-vm/stages.sh 'check prepare' fuzz dist test-vm
 
 test-all: setup
-	@test-vm/stages.sh 'check prepare' fuzz dist cuts test-vm-all
+	@test-vm/stages.sh 'check prepare' fuzz dist commands cuts test-vm-all
 
 # The power goes at every point of a disk plan, not at some.
 cuts: setup
 	RSINIT_ALL_CUTS=1 cargo test --locked -p rsinit --test disks crash
+
+# What dracut-module/README.md says is typed in an image, in images of Debian and Ubuntu.
+commands: dist harness
+	$(HARNESS) commands
 
 # Kernel, images and initramfs of the boot tests.
 prepare: harness

@@ -26,13 +26,14 @@ find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 tar --create --gzip --file "$output/rsinit-$version-x86_64.tar.gz" --directory "$root" \
     --sort=name --owner=0 --group=0 --numeric-owner --format=gnu usr
 
+# Beside dracut what its network and shutdown modules want, and a minimal image lacks.
 mkdir "$root/DEBIAN"
 cat >"$root/DEBIAN/control" <<CONTROL
 Package: rsinit
 Version: $version
 Architecture: amd64
 Maintainer: The rsinit project <rsinit@localhost>
-Depends: dracut, dracut-network
+Depends: dracut, dracut-network, dbus, iproute2, procps, systemd-sysv
 Section: admin
 Priority: optional
 Description: $summary

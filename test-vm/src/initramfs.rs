@@ -24,7 +24,7 @@ const OUTPUT: &str = "boot/initramfs.img";
 const MODULES: &str = "usr/lib/dracut/modules.txt";
 
 /// What dracut 059 has to bring a network up.
-const HANDLERS: [&str; 5] =
+pub const HANDLERS: [&str; 5] =
     ["network-wicked", "connman", "network-manager", "network-legacy", "systemd-networkd"];
 
 /// The modules of dracut that bring systemd, or need it.

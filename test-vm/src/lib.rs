@@ -11,6 +11,7 @@ pub mod boot;
 pub mod cases;
 pub mod chain;
 pub mod cluster;
+pub mod commands;
 pub mod console;
 pub mod debian;
 pub mod demo;

@@ -9,7 +9,7 @@ use test_vm::artifacts::Artifacts;
 use test_vm::cases::{CASES, LONG};
 use test_vm::debian::Release;
 use test_vm::workshop::Workshop;
-use test_vm::{demo, runner, space};
+use test_vm::{commands, demo, runner, space};
 
 /// What to type.
 const USAGE: &str = "\
@@ -19,6 +19,7 @@ usage: test-vm demo [--keep]    boot a real node and watch it; --keep leaves it 
        test-vm test CASE…       these
        test-vm list             the cases
        test-vm prepare          make kernel, images and initramfs only
+       test-vm commands         the documented commands, in fresh images
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +51,11 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "prepare" => {
             let releases = runner::releases(&runner::choose(&[])?);
             Artifacts::prepare(&Workshop::open()?, &releases).map(|_| ExitCode::SUCCESS)
+        }
+        "commands" => {
+            let workshop = Workshop::open()?;
+            let _occupied = workshop.occupy()?;
+            commands::check(&workshop).map(|()| ExitCode::SUCCESS)
         }
         "demo" if rest.iter().all(|word| word == "--keep") => outside(words, &BTreeSet::new()),
         "test" => outside(words, &runner::releases(&runner::choose(rest)?)),
