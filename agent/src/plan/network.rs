@@ -7,7 +7,9 @@ use std::net::IpAddr;
 pub struct Interface {
     /// Its name, as `eth0`.
     pub name: String,
-    /// Whether it is up and its cable has a signal.
+    /// Whether something has brought it up.
+    pub is_up: bool,
+    /// Whether its cable has a signal, too.
     pub carrier: bool,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
@@ -45,7 +47,11 @@ pub fn missing(interfaces: &[Interface], server: &str) -> String {
     if all.is_empty() {
         "no network interface: its driver is missing or found no device".to_owned()
     } else if live.is_empty() {
-        format!("no carrier on {}: cable, switch port, or the interface is down", names(&all))
+        let up: Vec<&Interface> = all.iter().copied().filter(|one| one.is_up).collect();
+        match up.as_slice() {
+            [] => format!("nothing in the initramfs has brought up {}", names(&all)),
+            up => format!("no carrier on {}: cable or switch port", names(up)),
+        }
     } else if addressed.is_empty() {
         let (address, source) = match server_ip {
             None => ("address", "DHCP has not answered"),
@@ -85,6 +91,7 @@ mod tests {
     fn interface(name: &str, carrier: bool, addresses: &[&str]) -> Interface {
         Interface {
             name: name.to_owned(),
+            is_up: true,
             carrier,
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
         }
@@ -93,10 +100,14 @@ mod tests {
     #[test]
     fn the_first_thing_that_is_missing_is_named() {
         let down = interface("eth0", false, &[]);
+        let idle = Interface { is_up: false, ..interface("eth3", false, &[]) };
         let bare = interface("eth1", true, &["fe80::1", "169.254.3.4"]);
         let ready = interface("eth2", true, &["10.1.0.5"]);
         assert!(missing(&[], "h").starts_with("no network interface"));
-        assert!(missing(std::slice::from_ref(&down), "h").starts_with("no carrier on eth0"));
+        let said = missing(std::slice::from_ref(&idle), "h");
+        assert_eq!(said, "nothing in the initramfs has brought up eth3");
+        let said = missing(&[down.clone(), idle], "h");
+        assert_eq!(said, "no carrier on eth0: cable or switch port");
         assert!(missing(&[down.clone(), bare.clone()], "h").starts_with("no address on eth1"));
         assert_eq!(missing(&[down, bare, ready], "10.2.0.1"), "no route to 10.2.0.1 from eth2");
     }

@@ -118,8 +118,12 @@ fn first_way(
 /// The interfaces as they are now.
 fn seen(ctx: &Context<'_>) -> Vec<Interface> {
     let all = ctx.kernel.interfaces().unwrap_or_default();
-    let known =
-        |route::Interface { name, carrier, addresses, .. }| Interface { name, carrier, addresses };
+    let known = |route::Interface { name, is_up, carrier, addresses, .. }| Interface {
+        name,
+        is_up,
+        carrier,
+        addresses,
+    };
     all.into_iter().map(known).collect()
 }
 
@@ -143,6 +147,7 @@ mod tests {
         let interface = |name: &str, mac: &str, address: &str| route::Interface {
             name: name.to_owned(),
             mac: Some(mac.to_owned()),
+            is_up: true,
             carrier: true,
             addresses: vec![address.parse().unwrap()],
         };

@@ -21,7 +21,9 @@ pub struct Interface {
     pub name: String,
     /// Its hardware address: lower case, with colons.
     pub mac: Option<String>,
-    /// Whether it is up and its cable has a signal (`IFF_UP` and `IFF_RUNNING`).
+    /// Whether something has brought it up (`IFF_UP`).
+    pub is_up: bool,
+    /// Whether its cable has a signal, too (`IFF_RUNNING`).
     pub carrier: bool,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
@@ -75,8 +77,9 @@ impl Routes for Linux {
             }
             let interface = interfaces.entry(entry.interface_name.clone()).or_default();
             interface.name = entry.interface_name;
+            interface.is_up = entry.flags.contains(InterfaceFlags::IFF_UP);
             interface.carrier =
-                entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING);
+                interface.is_up && entry.flags.contains(InterfaceFlags::IFF_RUNNING);
             let Some(address) = entry.address else { continue };
             if let Some(mac) = address.as_link_addr().and_then(|link| link.addr()) {
                 let bytes: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -173,6 +173,7 @@ impl Routes for Recorder {
         Ok(vec![Interface {
             name: "eth0".to_owned(),
             mac: Some("52:54:00:00:00:01".to_owned()),
+            is_up: true,
             carrier: true,
             addresses: vec![IpAddr::from([127, 0, 0, 1])],
         }])

@@ -30,8 +30,7 @@ pub const BY_NAME: Case = Case {
 };
 
 /// How the agent says that the card has no signal.
-const SAID: &str =
-    "rsinit: network: still waiting: no carrier on eth0: cable, switch port, or the interface";
+const SAID: &str = "rsinit: network: still waiting: no carrier on eth0: cable or switch port";
 
 /// What has systemd start it: a card whose driver is built in, as Ubuntu's virtio_net, gives no
 /// sign. A kernel with such a driver boots in `ubuntu-24.04`.
