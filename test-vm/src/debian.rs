@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{self, Kernel};
 use crate::workshop::{Workshop, cached, key};
-use archive::{LINK_GENERATOR, MERGE_USR};
 
 /// What every release's node is made of. mdadm and e2fsprogs are witnesses: they read what the
 /// agent wrote.
@@ -164,7 +163,8 @@ fn prepare_root(workshop: &Workshop, release: Release) -> Result<PathBuf> {
     options.extend(excludes.iter().map(String::as_str));
     options.extend([include.as_str(), &password]);
     let family = format!("root_{}", release.name());
-    let key =
-        key(options.iter().chain(&[MERGE_USR, LINK_GENERATOR]).map(|option| option.as_bytes()));
+    let mut parts = vec![include_bytes!("debian/archive.rs").as_slice()];
+    parts.extend(options.iter().map(|option| option.as_bytes()));
+    let key = key(parts);
     cached(&workshop.cache(), &family, &key, |folder| release.unpack(workshop, &options, folder))
 }

@@ -12,11 +12,11 @@ use crate::workshop::{Workshop, cached, key, remove};
 
 /// Makes `/bin` and the like links into `/usr`, as debootstrap does for releases whose packages do
 /// not bring them.
-pub(super) const MERGE_USR: &str = "cd \"$1\" && for name in bin lib lib64 sbin; do \
+const MERGE_USR: &str = "cd \"$1\" && for name in bin lib lib64 sbin; do \
                                     mkdir -p usr/$name && ln -s usr/$name $name; done";
 
 /// Where dracut 051 looks for what makes NetworkManager's connections of the kernel's arguments.
-pub(super) const LINK_GENERATOR: &str =
+const LINK_GENERATOR: &str =
     "ln -s ../lib/NetworkManager/nm-initrd-generator \"$1/usr/libexec/nm-initrd-generator\"";
 
 /// The package with the keys of Ubuntu's archive, which Debian 12 does not have, and its SHA-256 as
