@@ -15,6 +15,7 @@ pub mod commands;
 pub mod console;
 pub mod debian;
 pub mod demo;
+pub mod digest;
 pub mod disk;
 pub mod facts;
 pub mod image;

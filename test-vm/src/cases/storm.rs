@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use sha2::{Digest as _, Sha256};
 
 use super::{Bench, Case, Size};
 use crate::debian::Release;
+use crate::digest::sha256;
 use crate::facts::Facts;
 use crate::image::pack;
 use crate::server::{Node, Served, Server, Site};
@@ -63,7 +63,7 @@ struct Storm {
 fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let image = make_image(bench.folder)?;
     let content = fs::read(&image).context("reading the image")?;
-    let digest: String = Sha256::digest(&content).iter().map(|b| format!("{b:02x}")).collect();
+    let digest = sha256(&content);
     let agent = bench.cluster.artifacts.witness.with_file_name("rsinit");
     let fetch = |port, number| fetch(&agent, port, number, &digest);
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::{Bench, Case, Size};
+use crate::digest::sha256_of;
 use crate::facts::Facts;
 use crate::image::{compress, pack, tiny, write_file};
 use crate::node::Node;
@@ -42,7 +42,7 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
         let answer = boot.answer().with_context(|| format!("booting the {image} image"))?;
         facts.contains(&format!("it runs the {image} image"), answer.text(RELEASE), &[release]);
         let told = digest(answer.report.as_ref());
-        let served = sha256(&node.image.with_extension("img.gz"))?;
+        let served = sha256_of(&node.image.with_extension("img.gz"))?;
         facts.equal("the report has the digest of what was served", told, Some(served.as_str()));
         facts.equal("and so has the head node's", digest(boot.heard.report.as_ref()), told);
         digests.push(served);
@@ -87,9 +87,4 @@ fn digest(report: Option<&Value>) -> Option<&str> {
     let archives = report?.get("archives")?.as_array()?;
     let is_image = |one: &&Value| one.get("stage").and_then(Value::as_str) == Some("image");
     archives.iter().find(is_image)?.get("sha256")?.as_str()
-}
-
-fn sha256(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

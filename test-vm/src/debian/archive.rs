@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use sha2::{Digest as _, Sha256};
 
 use super::Release;
+use crate::digest::sha256_of;
 use crate::tool::{command, run};
 use crate::workshop::{Workshop, cached, key, remove};
 
@@ -76,9 +76,7 @@ fn prepare_keyring(workshop: &Workshop) -> Result<PathBuf> {
     cached(&workshop.cache(), "keyring_ubuntu", &key([digest.as_bytes()]), |file| {
         let (package, folder) = (file.with_extension("deb"), file.with_extension("package"));
         run(command("curl").args(["-fsSL", address, "-o"]).arg(&package))?;
-        let bytes = fs::read(&package).with_context(|| format!("reading {}", package.display()))?;
-        let found =
-            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let found = sha256_of(&package)?;
         ensure!(found == digest, "{address}: its SHA-256 is {found}, not {digest}");
         run(command("dpkg").arg("-x").arg(&package).arg(&folder))?;
         let keys = folder.join("usr/share/keyrings/ubuntu-archive-keyring.gpg");

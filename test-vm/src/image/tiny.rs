@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use sha2::{Digest as _, Sha256};
 
 use super::{compress, pack, write_file, write_link};
+use crate::digest::sha256;
 use crate::workshop::{Workshop, cached, key};
 
 /// What the hooks of the tiny image are called; the witness acts by its name.
@@ -83,5 +83,5 @@ fn ballast() -> Vec<u8> {
 
 /// The digest of `/usr/share/ballast`.
 pub fn ballast_sha256() -> String {
-    Sha256::digest(ballast()).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&ballast())
 }
