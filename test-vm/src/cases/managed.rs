@@ -107,9 +107,15 @@ fn judge_network(node: &Node, boot: &Boot, answer: &Answer, facts: &mut Facts) {
     facts.equal("from which the agent found the server, by its name", note, &found);
     let peers = boot.requests.iter().filter(|served| served.peer.ip() == ip).count();
     facts.equal("and asked it for everything", peers, boot.requests.len());
-    let argument = format!("dns={SERVER};");
+    let origin = match node.flavour {
+        Flavour::Systemd => {
+            "org.freedesktop.NetworkManager.origin=nm-initrd-generator\n".to_owned()
+        }
+        // 1.30 does not say so: it is known by a name server that the kernel's arguments alone give.
+        Flavour::Plain => format!("dns={SERVER};"),
+    };
     let connection = answer.text(CONNECTION);
-    facts.contains("its connection is of the initramfs", connection, &[&argument]);
+    facts.contains("its connection is of the initramfs", connection, &[&origin]);
     let active = answer.said(&ACTIVE);
     let line = format!("eth0:activated:{CONNECTION}\n");
     facts.contains("the root's NetworkManager goes on with it", &active, &[&line]);
