@@ -23,7 +23,7 @@ const OUTPUT: &str = "boot/initramfs.img";
 /// Where dracut lists the modules that it took, inside the initramfs.
 const MODULES: &str = "usr/lib/dracut/modules.txt";
 
-/// What dracut 059 has to bring a network up.
+/// What dracut has to bring a network up, 051 to 106.
 pub const HANDLERS: [&str; 5] =
     ["network-wicked", "connman", "network-manager", "network-legacy", "systemd-networkd"];
 

@@ -105,7 +105,7 @@ fn unpack(package: &str, release: &str, folder: &Path) -> Result<()> {
 /// By mmdebstrap, as the machine's apt knows nothing of `release`.
 fn prepare_by_mmdebstrap(workshop: &Workshop, release: Release) -> Result<(String, PathBuf)> {
     let family = format!("kernel_{}", release.suite());
-    let key = key([include_bytes!("kernel.rs").as_slice()]);
+    let key = key([include_bytes!("kernel.rs").as_slice(), include_bytes!("debian/archive.rs")]);
     let folder =
         cached(&workshop.cache(), &family, &key, |folder| extract(workshop, release, folder))?;
     Ok((installed(&folder)?, folder))

@@ -13,7 +13,7 @@ use crate::workshop::{Workshop, cached, key, remove};
 /// Makes `/bin` and the like links into `/usr`, as debootstrap does for releases whose packages do
 /// not bring them.
 const MERGE_USR: &str = "cd \"$1\" && for name in bin lib lib64 sbin; do \
-                                    mkdir -p usr/$name && ln -s usr/$name $name; done";
+                         mkdir -p usr/$name && ln -s usr/$name $name; done";
 
 /// Where dracut 051 looks for what makes NetworkManager's connections of the kernel's arguments.
 const LINK_GENERATOR: &str =
