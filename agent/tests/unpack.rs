@@ -377,3 +377,27 @@ fn a_new_folder_that_hands_down_its_group_does_not_hand_down_the_bit() {
     let mode = |name: &str| fs::metadata(root.join(name)).unwrap().mode() & 0o7777;
     assert_eq!((mode("a"), mode("a/b"), mode("a/b/c")), (0o2775, 0o755, 0o644));
 }
+
+#[test]
+fn what_replaces_a_folder_keeps_its_own_time() {
+    let (_temp, root) = guarded();
+    let later =
+        |name: &str, mode: u32, data: &[u8]| entry(name, [9, mode, 0, 0, 1, 9], (0, 0), data);
+    let bytes = whole(&[
+        folder("kept", 0o755, 0),
+        folder("file", 0o755, 0),
+        folder("link", 0o755, 0),
+        folder("again", 0o755, 0),
+        later("file", 0o100_644, b"in place of a folder"),
+        later("link", 0o120_777, b"kept"),
+        later("again", 0o040_755, b""),
+        file("kept/x", b""),
+    ]);
+    into(&root, &bytes).unwrap();
+    let time = |name: &str| fs::symlink_metadata(root.join(name)).unwrap().mtime();
+    assert_eq!(["kept", "file", "link", "again"].map(time), [6, 9, 9, 9]);
+    // Where nothing was replaced, the last entry of a folder counts, too.
+    let bytes = whole(&[folder("a", 0o755, 0), later("a", 0o040_755, b""), file("a/b", b"")]);
+    into(&root, &bytes).unwrap();
+    assert_eq!(["a", "a/b"].map(time), [9, 5]);
+}

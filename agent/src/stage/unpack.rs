@@ -10,6 +10,7 @@ mod data;
 mod draft;
 pub(crate) mod explain;
 mod fill;
+mod folders;
 mod gzip;
 mod pipe;
 pub(crate) mod place;

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use super::data::{Data, copy_data};
 use super::explain::{explain, explain_space, is_no_folder, may_not, shown};
 use super::fill::Later;
+use super::folders::{Folders, Owed};
 use crate::format::archive::path_below_root;
 use crate::format::cpio::{Entry, Kind, NAME_LIMIT};
 use crate::format::links::{Arrival, Links, Orphans};
@@ -23,20 +24,11 @@ const SPECIAL_BITS: u32 = 0o7000;
 /// A folder entry that says no more than this leaves a folder that is there as it is.
 pub const DEFAULT_FOLDER: (u32, u32, u32) = (0, 0, 0o755);
 
-/// What is owed to a folder until all is in it.
-struct Owed {
-    path: Vec<u8>,
-    /// Not where the folder was there in a root that is in use: its time tells of its files.
-    mtime: Option<u32>,
-    /// Only where the process could not have filled the folder with the mode it shall have.
-    mode: Option<u32>,
-}
-
 /// Puts entries below a root.
 pub struct Placer {
     pub(super) tree: Tree,
     links: Links,
-    folders: Vec<Owed>,
+    folders: Folders,
     /// Effective user and group: what is made belongs to them.
     own: (u32, u32),
     /// Whether programs read the root meanwhile.
@@ -53,7 +45,7 @@ impl Placer {
         Self {
             tree,
             links: Links::default(),
-            folders: Vec::new(),
+            folders: Folders::default(),
             own: tree::own_ids(),
             is_in_use: false,
             later,
@@ -196,7 +188,7 @@ impl Placer {
             // It was opened before it handed down its group.
             self.tree.forget();
         }
-        self.owe(path, entry, Some(entry.mtime));
+        self.owe(path, true, entry, Some(entry.mtime));
         Ok(())
     }
 
@@ -210,13 +202,13 @@ impl Placer {
             // Whether it hands down its group may have changed.
             self.tree.forget();
         }
-        self.owe(path, entry, (!self.is_in_use).then_some(entry.mtime));
+        self.owe(path, false, entry, (!self.is_in_use).then_some(entry.mtime));
         Ok(())
     }
 
-    fn owe(&mut self, path: &[u8], entry: &Entry, mtime: Option<u32>) {
+    fn owe(&mut self, path: &[u8], is_made: bool, entry: &Entry, mtime: Option<u32>) {
         let mode = Some(entry.permissions).filter(|mode| *mode != self.mode_while_filling(entry));
-        self.folders.push(Owed { path: path.to_vec(), mtime, mode });
+        self.folders.owe(Owed { path: path.to_vec(), is_made, mtime, mode });
     }
 
     /// Root may always write into a folder; another user needs the rights until all is in it.
@@ -313,6 +305,9 @@ impl Placer {
             }
             _ => error,
         })?;
+        if status.is_directory {
+            self.folders.doubt();
+        }
         if status.is_directory || status.is_link {
             self.tree.forget();
         }
@@ -359,25 +354,10 @@ impl Placer {
         if let Some(mut later) = self.later.take() {
             later.hand_over()?;
         }
-        for owed in &self.folders {
-            // A later entry may have replaced the folder: then nothing is owed.
-            if let Some(mtime) = owed.mtime
-                && let Ok(folder) = self.tree.existing_directory(&owed.path)
-            {
-                folder
-                    .set_own_time(mtime)
-                    .with_context(|| format!("setting the time of {}", shown(&owed.path)))?;
-            }
+        if self.is_in_use {
+            self.folders.doubt();
         }
-        for owed in self.folders.iter().rev() {
-            if let Some(mode) = owed.mode
-                && let Ok(folder) = self.tree.existing_directory(&owed.path)
-            {
-                folder
-                    .set_own_mode(mode)
-                    .with_context(|| format!("setting the mode of {}", shown(&owed.path)))?;
-            }
-        }
+        self.folders.pay(&mut self.tree)?;
         Ok(self.warnings)
     }
 }
