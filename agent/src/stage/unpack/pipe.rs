@@ -1,8 +1,11 @@
 //! Blocks of bytes handed from one thread to the next, and back empty.
 
 use std::io::{self, BufRead, Read};
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::format::gzip::{Block, Promise, Sums};
 
 /// The other end is gone: its own error says why.
 #[derive(Debug, thiserror::Error)]
@@ -10,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Gone;
 
 enum Message {
-    /// A block, of which the bytes from one place to the other count.
-    Block(Vec<u8>, usize, usize),
+    /// Memory, where the bytes are in it, and what gzip's members promise of them.
+    Block(Vec<u8>, Range<usize>, Option<Vec<Promise>>),
     End,
 }
 
@@ -33,13 +36,15 @@ pub struct Feed {
     empty: Arc<Empty>,
 }
 
-/// The end that reads them, without copying.
+/// The end that reads them, without copying; and compares them with what gzip's members promise, as
+/// the thread that inflates has no time for it.
 pub struct Drain {
     full: Receiver<Message>,
     empty: Arc<Empty>,
-    block: Vec<u8>,
-    used: usize,
-    end: usize,
+    memory: Vec<u8>,
+    /// Where those bytes are that were not read.
+    rest: Range<usize>,
+    sums: Sums,
     ended: bool,
 }
 
@@ -52,9 +57,9 @@ pub fn pipe(size: usize, depth: usize) -> (Feed, Drain) {
     let drain = Drain {
         full: full_out,
         empty: Arc::clone(&empty),
-        block: Vec::new(),
-        used: 0,
-        end: 0,
+        memory: Vec::new(),
+        rest: 0..0,
+        sums: Sums::default(),
         ended: false,
     };
     (Feed { size, full: full_in, empty }, drain)
@@ -72,7 +77,7 @@ impl Feed {
             let filled = fill(source, &mut block);
             let got = *filled.as_ref().unwrap_or(&0);
             if got > 0 {
-                self.block(block, 0, got)?;
+                self.send(Message::Block(block, 0..got, None))?;
             }
             if filled? < self.size {
                 return self.end();
@@ -85,12 +90,12 @@ impl Feed {
         self.empty.with(Vec::pop).unwrap_or_default()
     }
 
-    /// Sends the bytes of `block` from `from` to `end`.
+    /// Sends a block of what gzip's members hold; what they promise is compared at the other end.
     ///
     /// # Errors
     /// The other end is gone ([`Gone`]).
-    pub fn block(&self, block: Vec<u8>, from: usize, end: usize) -> io::Result<()> {
-        self.send(Message::Block(block, from, end))
+    pub fn block(&self, block: Block) -> io::Result<()> {
+        self.send(Message::Block(block.memory, block.range, Some(block.promises)))
     }
 
     /// Says that no more come.
@@ -125,22 +130,26 @@ pub fn fill(source: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
 
 impl BufRead for Drain {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.used >= self.end && !self.ended {
+        while self.rest.is_empty() && !self.ended {
             match self.full.recv() {
-                Ok(Message::Block(block, from, end)) => {
-                    let old = std::mem::replace(&mut self.block, block);
-                    (self.used, self.end) = (from, end);
+                Ok(Message::Block(memory, range, promises)) => {
+                    if let Some(promises) = promises {
+                        let bytes = memory.get(range.clone()).unwrap_or_default();
+                        self.sums.add(bytes, &promises)?;
+                    }
+                    let old = std::mem::replace(&mut self.memory, memory);
+                    self.rest = range;
                     self.empty.with(|blocks| blocks.push(old));
                 }
                 Ok(Message::End) => self.ended = true,
                 Err(_) => return Err(io::Error::other(Gone)),
             }
         }
-        Ok(self.block.get(self.used..self.end).unwrap_or_default())
+        Ok(self.memory.get(self.rest.clone()).unwrap_or_default())
     }
 
     fn consume(&mut self, amount: usize) {
-        self.used = self.used.saturating_add(amount);
+        self.rest.start = self.rest.end.min(self.rest.start.saturating_add(amount));
     }
 }
 

@@ -2,7 +2,7 @@ use std::io::Write as _;
 use std::thread;
 
 use super::*;
-use crate::format::gzip::Members;
+use crate::format::gzip::{Members, Sums};
 
 /// Lines of numbers in an order by chance, as gzip, and as they are.
 fn stream(lines: u64) -> (Vec<u8>, Vec<u8>) {
@@ -27,8 +27,11 @@ fn inflate(stream: &[u8], size: usize, helpers: usize) -> (io::Result<Vec<u8>>, 
         spans.wait(|state| have_helped(state, spans.depth).then_some(()));
         let mut members = Members::with_help(in_order, Helped(spans), 100_000);
         let mut all = Vec::new();
-        while let Some((block, from, end)) = members.next_block(Vec::new())? {
-            all.extend_from_slice(&block[from..end]);
+        let mut sums = Sums::default();
+        while let Some(block) = members.next_block(Vec::new())? {
+            let bytes = &block.memory[block.range];
+            sums.add(bytes, &block.promises)?;
+            all.extend_from_slice(bytes);
         }
         Ok(all)
     });
