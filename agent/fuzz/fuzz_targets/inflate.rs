@@ -2,6 +2,7 @@
 //! where what comes out is what comes in order.
 #![no_main]
 
+use std::cell::Cell;
 use std::io::{BufReader, Read};
 
 use flate2::bufread::DeflateDecoder;
@@ -23,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     } else if whole && theirs.len() < LIMIT - 300 {
         panic!("flate2 reads {} bytes", theirs.len());
     }
-    guess(data);
+    guess(data, size);
 });
 
 /// Where blocks begin: the bit, and how many bytes came before.
@@ -47,15 +48,22 @@ fn inflate(data: &[u8], size: usize) -> Option<(Vec<u8>, Blocks)> {
     }
 }
 
-/// What is guessed from a block's begin on equals what comes there in order.
-fn guess(data: &[u8]) {
+/// What is guessed from a block's begin on, `most` of them at most, equals what comes there in order.
+fn guess(data: &[u8], most: usize) {
     let mut output = Output::of_the_middle(LIMIT);
-    let mut start = 0;
-    let end = Guesser::default().guess(data, &mut output, |bit| start = bit);
-    let (Some(_), Some((all, blocks))) = (end, inflate(data, 512)) else {
+    let (mut start, left) = (0, Cell::new(most));
+    let found = |bit| {
+        start = bit;
+        true
+    };
+    let goes_on = || left.replace(left.get() - 1) > 1;
+    let end = Guesser::default().guess(data, &mut output, found, goes_on);
+    let (Some(end), Some((all, blocks))) = (end, inflate(data, 512)) else {
         return;
     };
     let Some((_, before)) = blocks.iter().find(|(at, _)| *at == start as u64) else { return };
+    let guessed = blocks.iter().filter(|(at, _)| (start as u64..end as u64).contains(at)).count();
+    assert!(guessed <= most);
     let mut window = [0; WINDOW];
     let kept = (*before).min(WINDOW);
     window[WINDOW - kept..].copy_from_slice(&all[before - kept..*before]);

@@ -2,8 +2,8 @@
 //!
 //! One thread inflates the stream in order. Meanwhile each helper takes the next span that nobody has
 //! begun, and inflates what blocks it finds there, not knowing what they repeat. Whether a helper began
-//! where a block begins shows when the one in order comes there: then what was inflated is taken over,
-//! and otherwise thrown away. What comes out is the same with helpers and without.
+//! where a block begins shows when the one in order comes there: then what was inflated until then is
+//! taken over, and otherwise thrown away. What comes out is the same with helpers and without.
 
 mod help;
 
@@ -27,6 +27,8 @@ enum Work {
     Sought,
     /// A helper inflates it from this bit of the stream on.
     Found(u64),
+    /// The same, and the one in order has come to that bit: it takes what is there at the next block.
+    Wanted(u64),
     /// It is inflated from that bit on.
     Done(u64, Guess),
     /// It is begun in order, or holds no whole block.
@@ -215,15 +217,6 @@ impl Drop for InOrder<'_> {
 }
 
 impl State {
-    /// Says what is done with the span that begins at byte `begin`. One that is passed by is gone.
-    fn set(&mut self, begin: u64, work: Work) {
-        let old = match self.spans.iter_mut().find(|span| span.begin == begin) {
-            Some(span) => std::mem::replace(&mut span.work, work),
-            None => work,
-        };
-        self.keep(old);
-    }
-
     /// Keeps the memory of a guess that is of no use.
     fn keep(&mut self, work: Work) {
         if let Work::Done(_, guess) = work {

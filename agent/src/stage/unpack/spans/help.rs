@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Span, Spans, Work};
+use super::{Span, Spans, State, Work};
 use crate::format::deflate::{Guess, Guesser, Output, Unknown};
 use crate::format::gzip::Ahead;
 
 /// Symbols that a helper makes of a span, for each of its bytes: more than programs and libraries
 /// come to. What is more is left to the one in order.
-const SYMBOLS: usize = 6;
+pub(super) const SYMBOLS: usize = 6;
 
 /// What the helpers have done, for the one in order.
 pub struct Helped<'a>(pub &'a Spans);
@@ -21,15 +21,19 @@ impl Ahead for Helped<'_> {
             match std::mem::replace(&mut span.work, Work::Left) {
                 Work::Done(start, guess) if start == at => {
                     state.right += 1;
-                    return Some(Some(guess));
+                    Some(Some(guess))
                 }
-                other => span.work = other,
-            }
-            match span.work {
-                // Where it begins will be known soon; and where that is here, it is done soon.
-                Work::Sought => None,
-                Work::Found(start) if start == at => None,
-                _ => Some(None),
+                // The block in work is all that is waited for.
+                Work::Found(start) | Work::Wanted(start) if start == at => {
+                    span.work = Work::Wanted(start);
+                    None
+                }
+                // Who is still looking is too late.
+                Work::Free | Work::Sought | Work::Left => Some(None),
+                other => {
+                    span.work = other;
+                    Some(None)
+                }
             }
         })
     }
@@ -49,44 +53,69 @@ pub fn help(spans: &Spans) {
             *output = Output::of_the_middle(SYMBOLS * spans.size);
         }
         let (begin, mut start) = (8 * claim.begin, 0);
-        let end = guesser.guess(&bytes, output, |bit| {
+        let found = |bit| {
             start = begin + bit as u64;
-            spans.change(|state| state.set(claim.begin, Work::Found(start)));
-        });
+            spans.change(|state| state.is_found(claim.begin, start))
+        };
+        let end = guesser.guess(&bytes, output, found, || spans.lock().goes_on(claim.begin));
         claim.done = end.map(|end| (start, begin + end as u64));
     }
 }
 
 /// A span that a helper has, until it lets go of it.
-struct Claim<'a> {
+pub(super) struct Claim<'a> {
     spans: &'a Spans,
-    begin: u64,
-    bytes: Arc<Vec<u8>>,
-    output: Output<Unknown>,
+    pub(super) begin: u64,
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) output: Output<Unknown>,
     /// The first bit that was inflated, and the one after the last.
-    done: Option<(u64, u64)>,
+    pub(super) done: Option<(u64, u64)>,
 }
 
 impl Drop for Claim<'_> {
     /// Also where the helper panicked: nobody waits for it then.
     fn drop(&mut self) {
         let output = std::mem::take(&mut self.output);
-        self.spans.change(|state| {
-            let work = match self.done {
-                Some((start, end)) => Work::Done(start, Guess { output, end }),
-                None => {
-                    state.outputs.push(output);
-                    Work::Left
+        self.spans.change(|state| match (self.done, state.work(self.begin)) {
+            (Some((start, end)), Some(work @ (Work::Found(_) | Work::Wanted(_)))) => {
+                *work = Work::Done(start, Guess { output, end });
+            }
+            (_, work) => {
+                if let Some(work) = work {
+                    *work = Work::Left;
                 }
-            };
-            state.set(self.begin, work);
+                state.outputs.push(output);
+            }
         });
+    }
+}
+
+impl State {
+    /// What is done with the span that begins at byte `begin`; `None` when it is passed by.
+    pub(super) fn work(&mut self, begin: u64) -> Option<&mut Work> {
+        self.spans.iter_mut().find(|span| span.begin == begin).map(|span| &mut span.work)
+    }
+
+    /// A helper has found bit `start` in it; whether it is to go on.
+    pub(super) fn is_found(&mut self, begin: u64, start: u64) -> bool {
+        match self.work(begin) {
+            Some(work @ (Work::Sought | Work::Found(_) | Work::Wanted(_))) => {
+                *work = Work::Found(start);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the helper that has it is to go on with the next block.
+    pub(super) fn goes_on(&mut self, begin: u64) -> bool {
+        matches!(self.work(begin), Some(Work::Found(_)))
     }
 }
 
 impl Spans {
     /// The next span that nobody has begun, as soon as there is one; `None` when no more come.
-    fn claim(&self) -> Option<Claim<'_>> {
+    pub(super) fn claim(&self) -> Option<Claim<'_>> {
         self.wait(|state| {
             if state.is_over {
                 return Some(None);

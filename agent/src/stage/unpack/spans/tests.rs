@@ -1,7 +1,10 @@
 use std::io::Write as _;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
+use super::help::{Claim, SYMBOLS};
 use super::*;
+use crate::format::deflate::Guesser;
 use crate::format::gzip::{Members, Sums};
 
 /// Lines of numbers in an order by chance, as gzip, and as they are.
@@ -56,6 +59,65 @@ fn what_helpers_inflate_is_taken_over() {
         let at_least = if helpers == 0 { 0 } else { helpers as u64 + 1 };
         assert!(right >= at_least, "{right} of {} by {helpers}", stream.len() >> 16);
     }
+}
+
+/// The stream inflated in order, from when `helping`, which has a span, says so; how many guesses were
+/// right.
+fn inflate_beside(helping: impl FnOnce(&Spans, Claim<'_>, Sender<()>) + Send) -> u64 {
+    let (stream, plain) = stream(60_000);
+    let spans = &Spans::new(64 << 10, 1);
+    let (reading, in_order) = (Reading(spans), InOrder::new(spans));
+    thread::scope(|scope| {
+        let source = &stream;
+        scope.spawn(move || reading.read(&mut &source[..]));
+        let claim = spans.claim().unwrap();
+        let (say, said) = channel();
+        scope.spawn(move || helping(spans, claim, say));
+        said.recv().unwrap();
+        let mut members = Members::with_help(in_order, Helped(spans), 100_000);
+        let mut all = Vec::new();
+        while let Some(block) = members.next_block(Vec::new()).unwrap() {
+            all.extend_from_slice(&block.memory[block.range]);
+        }
+        assert!(all == plain);
+    });
+    spans.right()
+}
+
+#[test]
+fn what_a_helper_has_so_far_is_taken_over() {
+    let right = inflate_beside(|spans, mut claim, say| {
+        let mut output = Output::of_the_middle(SYMBOLS * spans.size);
+        let bytes = Arc::clone(&claim.bytes);
+        let (begin, mut start) = (claim.begin, 0);
+        let found = |bit| {
+            start = 8 * begin + bit as u64;
+            assert!(spans.change(|state| state.is_found(begin, start)));
+            say.send(()).is_ok()
+        };
+        // No faster than the one in order: it comes while the first block is in work.
+        let goes_on = || {
+            while spans.lock().goes_on(begin) {
+                thread::yield_now();
+            }
+            false
+        };
+        let end = Guesser::default().guess(&bytes, &mut output, found, goes_on).unwrap();
+        claim.output = output;
+        claim.done = Some((start, 8 * begin + end as u64));
+    });
+    assert_eq!(right, 1);
+}
+
+#[test]
+fn a_helper_that_is_still_looking_is_not_waited_for() {
+    let right = inflate_beside(|spans, claim, say| {
+        say.send(()).unwrap();
+        let begin = claim.begin;
+        spans.wait(|state| (!matches!(state.work(begin), Some(Work::Sought))).then_some(()));
+        assert!(!spans.lock().is_found(begin, 8 * begin), "nobody wants it any more");
+    });
+    assert_eq!(right, 0);
 }
 
 #[test]
