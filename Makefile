@@ -16,7 +16,7 @@ help:
 	@echo 'make test      everything: make check, make fuzz, and the boot tests in QEMU'
 	@echo 'make test-all  make test, and what takes long: the long boot tests, every point at which power can go'
 	@echo 'make commands  what the documentation says is typed in an image, in images of Debian and Ubuntu'
-	@echo 'make cuts      the power goes at every point of a disk plan: twenty minutes'
+	@echo 'make cuts      the power goes at every point of a disk plan: a quarter of an hour'
 	@echo 'make check     formatting, lints, and the tests that need no VM'
 	@echo 'make fuzz      every reader of foreign bytes, fuzzed for FUZZ_SECONDS (60)'
 	@echo 'make build     the static binary: $(BINARY)'

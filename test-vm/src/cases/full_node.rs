@@ -24,9 +24,14 @@ pub const CASE: Case = Case {
 /// What must be active.
 const UNITS: [&str; 4] = ["multi-user.target", "ssh", "munge", "site-monitor"];
 
+/// Processors of the node.
+const PROCESSORS: u32 = 4;
+
 fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     let secrets = &bench.cluster.secrets;
     let mut node = bench.full()?;
+    // As many as let helpers inflate the image, as on every real node.
+    node.cpus = PROCESSORS;
     furnish(&mut node, 4)?;
     // Ansible beside another node: how long it may take is another case's business.
     node.argue("rsinit.preboot.timeout", "800");
@@ -37,6 +42,7 @@ fn run(bench: &Bench, facts: &mut Facts) -> Result<()> {
     boot_twice(&mut node, &UNITS, facts, |boot, answer, facts| {
         judge_secrets(secrets, boot, answer, facts);
         judge_report(answer, facts);
+        facts.equal("its processors", answer.said(&["nproc"]).trim(), &PROCESSORS.to_string());
         status.judge(bench, answer, facts);
     })
 }
@@ -54,6 +60,7 @@ fn ask(node: &mut Node) {
     node.ask_command(&["openssl", "x509", "-in", "/etc/ssl/certs/node.pem", "-noout", "-pubkey"]);
     node.ask_command(&["openssl", "pkey", "-in", "/etc/ssl/private/node.key", "-pubout"]);
     node.ask_command(&["id", "-u", "munge"]);
+    node.ask_command(&["nproc"]);
 }
 
 fn judge_secrets(secrets: &Secrets, boot: &Boot, answer: &Answer, facts: &mut Facts) {
