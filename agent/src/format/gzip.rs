@@ -1,15 +1,10 @@
 //! gzip streams of one member or several. Source: RFC 1952.
 
-mod sums;
-
 use std::io::{self, BufRead, Read};
-use std::ops::Range;
 
 use crc32fast::Hasher;
 
 use super::deflate::{BadData, Bytes, Guess, Inflater, Input, Output, Stop, Unknown, WINDOW};
-
-pub use sums::{Promise, Sums};
 
 /// First bytes of a member, and the one method of compression there is.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -97,19 +92,8 @@ struct Guessed {
     bytes: Bytes,
 }
 
-/// Uncompressed bytes, not compared yet with what their members promise.
-#[derive(Debug)]
-pub struct Block {
-    /// The bytes, and those of before them.
-    pub memory: Vec<u8>,
-    /// Where in it the bytes are.
-    pub range: Range<usize>,
-    /// What the members promise that end in them: for [`Sums::add`].
-    pub promises: Vec<Promise>,
-}
-
-/// The members of a stream, uncompressed one after the other. Read, it ends only where each member's
-/// CRC and length agree, and nothing else follows; who takes blocks compares them himself.
+/// The members of a stream, uncompressed one after the other. It ends only where each member's
+/// CRC and length agree, and nothing else follows.
 pub struct Members<R, A = Alone> {
     input: Input<R>,
     ahead: A,
@@ -119,11 +103,11 @@ pub struct Members<R, A = Alone> {
     output: Output<u8>,
     /// Where those begin that nobody has got.
     given: usize,
-    /// Of members that have ended in the output, and where the last of them did.
-    promises: Vec<Promise>,
-    ended: usize,
-    /// Of those that were read.
-    sums: Sums,
+    /// Where those begin that are not in the sum.
+    summed: usize,
+    sum: Hasher,
+    /// Bytes of the member that are in the sum, modulo 4 GiB.
+    length: u32,
 }
 
 impl<R: BufRead> Members<R> {
@@ -143,40 +127,40 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
             inflater: Inflater::default(),
             output: Output::new(size),
             given: WINDOW,
-            promises: Vec::new(),
-            ended: WINDOW,
-            sums: Sums::default(),
+            summed: WINDOW,
+            sum: Hasher::new(),
+            length: 0,
         }
     }
 
-    /// Uncompresses until a block is full, or the stream ends. The block's memory is exchanged for
-    /// `empty`, of any size. `None` at the stream's end; the last block may have promises and no byte.
+    /// Uncompresses until a block is full, or the stream ends. The block is exchanged for `empty`,
+    /// of any size: all of it, and where in it the bytes are. `None` at the stream's end.
     ///
     /// # Errors
-    /// The source fails, or is none of gzip's; what its members promise is not looked at.
-    pub fn next_block(&mut self, empty: Vec<u8>) -> io::Result<Option<Block>> {
+    /// The source fails, or is none of gzip's.
+    pub fn next_block(&mut self, empty: Vec<u8>) -> io::Result<Option<(Vec<u8>, usize, usize)>> {
         self.advance()?;
-        let (range, promises) = (self.given..self.output.end, std::mem::take(&mut self.promises));
-        if range.is_empty() && promises.is_empty() {
+        let (from, end) = (self.given, self.output.end);
+        if from == end {
             return Ok(None);
         }
         let size = self.output.symbols.len();
-        let memory = std::mem::replace(&mut self.output.symbols, empty);
+        let block = std::mem::replace(&mut self.output.symbols, empty);
         self.output.symbols.resize(size, 0);
         if let (Some(new), Some(old)) =
-            (self.output.symbols.get_mut(..WINDOW), memory.get(range.end - WINDOW..range.end))
+            (self.output.symbols.get_mut(..WINDOW), block.get(end - WINDOW..end))
         {
             new.copy_from_slice(old);
         }
         self.window_moved();
-        Ok(Some(Block { memory, range, promises }))
+        Ok(Some((block, from, end)))
     }
 
     /// What was at the end is in the window.
     fn window_moved(&mut self) {
         let by = self.output.end - WINDOW;
         self.output.oldest = self.output.oldest.saturating_sub(by);
-        (self.output.end, self.given, self.ended) = (WINDOW, WINDOW, WINDOW);
+        (self.output.end, self.given, self.summed) = (WINDOW, WINDOW, WINDOW);
     }
 
     /// Uncompresses until the output is full, or the stream ends.
@@ -199,6 +183,7 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
                 }
             }
         }
+        self.sum_up();
         Ok(())
     }
 
@@ -208,6 +193,8 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         header.read()?;
         self.inflater.begin();
         self.output.oldest = self.output.end;
+        self.sum.reset();
+        self.length = 0;
         self.at = At::Data;
         Ok(())
     }
@@ -233,18 +220,28 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         Ok(())
     }
 
-    /// Reads what the member promises.
+    fn sum_up(&mut self) {
+        let bytes = self.output.symbols.get(self.summed..self.output.end).unwrap_or_default();
+        self.sum.update(bytes);
+        self.length = self.length.wrapping_add(modulo(bytes.len()));
+        self.summed = self.output.end;
+    }
+
+    /// Compares the member's CRC and length with what came.
     fn end(&mut self) -> io::Result<()> {
+        self.sum_up();
         self.input.align();
-        let [mut crc, mut length] = [[0; 4]; 2];
-        self.input.read_exact(&mut crc)?;
-        self.input.read_exact(&mut length)?;
-        self.promises.push(Promise {
-            bytes: self.output.end - self.ended,
-            crc: u32::from_le_bytes(crc),
-            length: u32::from_le_bytes(length),
-        });
-        self.ended = self.output.end;
+        let [mut promised_crc, mut promised_length] = [[0; 4]; 2];
+        self.input.read_exact(&mut promised_crc)?;
+        self.input.read_exact(&mut promised_length)?;
+        let (promised, found) = (u32::from_le_bytes(promised_crc), self.sum.clone().finalize());
+        if promised != found {
+            return Err(Error::Crc { promised, found }.into());
+        }
+        let (promised, found) = (u32::from_le_bytes(promised_length), self.length);
+        if promised != found {
+            return Err(Error::Length { promised, found }.into());
+        }
         self.at = At::Next;
         Ok(())
     }
@@ -277,8 +274,6 @@ impl<R: BufRead> Read for Members<R> {
             self.output.symbols.copy_within(end - WINDOW..end, 0);
             self.window_moved();
             self.advance()?;
-            let fresh = self.output.symbols.get(self.given..self.output.end).unwrap_or_default();
-            self.sums.add(fresh, &std::mem::take(&mut self.promises))?;
         }
         let fresh = self.output.symbols.get(self.given..self.output.end).unwrap_or_default();
         let count = { fresh }.read(target)?;
@@ -329,6 +324,11 @@ impl<R: BufRead> Header<'_, R> {
         self.sum.update(&bytes);
         Ok(bytes)
     }
+}
+
+fn modulo(length: usize) -> u32 {
+    let [a, b, c, d, ..] = length.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 #[cfg(test)]

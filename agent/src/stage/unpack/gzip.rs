@@ -56,8 +56,8 @@ pub fn unpack(
 /// Inflates the stream in order, and takes over what the helpers have.
 fn inflate(source: InOrder<'_>, spans: &Spans, feed: &Feed) -> io::Result<()> {
     let mut members = Members::with_help(source, Helped(spans), ARCHIVE.0);
-    while let Some(block) = members.next_block(feed.empty())? {
-        feed.block(block)?;
+    while let Some((block, from, end)) = members.next_block(feed.empty())? {
+        feed.block(block, from, end)?;
     }
     feed.end()
 }

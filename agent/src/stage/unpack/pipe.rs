@@ -1,11 +1,8 @@
 //! Blocks of bytes handed from one thread to the next, and back empty.
 
 use std::io::{self, BufRead, Read};
-use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-
-use crate::format::gzip::{Block, Promise, Sums};
 
 /// The other end is gone: its own error says why.
 #[derive(Debug, thiserror::Error)]
@@ -13,8 +10,8 @@ use crate::format::gzip::{Block, Promise, Sums};
 pub struct Gone;
 
 enum Message {
-    /// Memory, where the bytes are in it, and what gzip's members promise of them.
-    Block(Vec<u8>, Range<usize>, Option<Vec<Promise>>),
+    /// A block, of which the bytes from one place to the other count.
+    Block(Vec<u8>, usize, usize),
     End,
 }
 
@@ -36,15 +33,13 @@ pub struct Feed {
     empty: Arc<Empty>,
 }
 
-/// The end that reads them, without copying; and compares them with what gzip's members promise, as
-/// the thread that inflates has no time for it.
+/// The end that reads them, without copying.
 pub struct Drain {
     full: Receiver<Message>,
     empty: Arc<Empty>,
-    memory: Vec<u8>,
-    /// Where those bytes are that were not read.
-    rest: Range<usize>,
-    sums: Sums,
+    block: Vec<u8>,
+    used: usize,
+    end: usize,
     ended: bool,
 }
 
@@ -57,9 +52,9 @@ pub fn pipe(size: usize, depth: usize) -> (Feed, Drain) {
     let drain = Drain {
         full: full_out,
         empty: Arc::clone(&empty),
-        memory: Vec::new(),
-        rest: 0..0,
-        sums: Sums::default(),
+        block: Vec::new(),
+        used: 0,
+        end: 0,
         ended: false,
     };
     (Feed { size, full: full_in, empty }, drain)
@@ -77,7 +72,7 @@ impl Feed {
             let filled = fill(source, &mut block);
             let got = *filled.as_ref().unwrap_or(&0);
             if got > 0 {
-                self.send(Message::Block(block, 0..got, None))?;
+                self.block(block, 0, got)?;
             }
             if filled? < self.size {
                 return self.end();
@@ -90,12 +85,12 @@ impl Feed {
         self.empty.with(Vec::pop).unwrap_or_default()
     }
 
-    /// Sends a block of what gzip's members hold; what they promise is compared at the other end.
+    /// Sends the bytes of `block` from `from` to `end`.
     ///
     /// # Errors
     /// The other end is gone ([`Gone`]).
-    pub fn block(&self, block: Block) -> io::Result<()> {
-        self.send(Message::Block(block.memory, block.range, Some(block.promises)))
+    pub fn block(&self, block: Vec<u8>, from: usize, end: usize) -> io::Result<()> {
+        self.send(Message::Block(block, from, end))
     }
 
     /// Says that no more come.
@@ -130,26 +125,22 @@ pub fn fill(source: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
 
 impl BufRead for Drain {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.rest.is_empty() && !self.ended {
+        while self.used >= self.end && !self.ended {
             match self.full.recv() {
-                Ok(Message::Block(memory, range, promises)) => {
-                    if let Some(promises) = promises {
-                        let bytes = memory.get(range.clone()).unwrap_or_default();
-                        self.sums.add(bytes, &promises)?;
-                    }
-                    let old = std::mem::replace(&mut self.memory, memory);
-                    self.rest = range;
+                Ok(Message::Block(block, from, end)) => {
+                    let old = std::mem::replace(&mut self.block, block);
+                    (self.used, self.end) = (from, end);
                     self.empty.with(|blocks| blocks.push(old));
                 }
                 Ok(Message::End) => self.ended = true,
                 Err(_) => return Err(io::Error::other(Gone)),
             }
         }
-        Ok(self.memory.get(self.rest.clone()).unwrap_or_default())
+        Ok(self.block.get(self.used..self.end).unwrap_or_default())
     }
 
     fn consume(&mut self, amount: usize) {
-        self.rest.start = self.rest.end.min(self.rest.start.saturating_add(amount));
+        self.used = self.used.saturating_add(amount);
     }
 }
 

@@ -5,7 +5,7 @@ use std::thread;
 use super::help::{Claim, SYMBOLS};
 use super::*;
 use crate::format::deflate::Guesser;
-use crate::format::gzip::{Members, Sums};
+use crate::format::gzip::Members;
 
 /// Lines of numbers in an order by chance, as gzip, and as they are.
 fn stream(lines: u64) -> (Vec<u8>, Vec<u8>) {
@@ -30,11 +30,8 @@ fn inflate(stream: &[u8], size: usize, helpers: usize) -> (io::Result<Vec<u8>>, 
         spans.wait(|state| have_helped(state, spans.depth).then_some(()));
         let mut members = Members::with_help(in_order, Helped(spans), 100_000);
         let mut all = Vec::new();
-        let mut sums = Sums::default();
-        while let Some(block) = members.next_block(Vec::new())? {
-            let bytes = &block.memory[block.range];
-            sums.add(bytes, &block.promises)?;
-            all.extend_from_slice(bytes);
+        while let Some((block, from, end)) = members.next_block(Vec::new())? {
+            all.extend_from_slice(&block[from..end]);
         }
         Ok(all)
     });
@@ -76,8 +73,8 @@ fn inflate_beside(helping: impl FnOnce(&Spans, Claim<'_>, Sender<()>) + Send) ->
         said.recv().unwrap();
         let mut members = Members::with_help(in_order, Helped(spans), 100_000);
         let mut all = Vec::new();
-        while let Some(block) = members.next_block(Vec::new()).unwrap() {
-            all.extend_from_slice(&block.memory[block.range]);
+        while let Some((block, from, end)) = members.next_block(Vec::new()).unwrap() {
+            all.extend_from_slice(&block[from..end]);
         }
         assert!(all == plain);
     });
