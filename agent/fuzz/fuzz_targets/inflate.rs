@@ -48,7 +48,7 @@ fn inflate(data: &[u8], size: usize) -> Option<(Vec<u8>, Blocks)> {
     }
 }
 
-/// What is guessed from a block's begin on, `most` of them at most, equals what comes there in order.
+/// What is guessed from a block's begin on, of `most` blocks at most, equals what comes there in order.
 fn guess(data: &[u8], most: usize) {
     let mut output = Output::of_the_middle(LIMIT);
     let (mut start, left) = (0, Cell::new(most));

@@ -8,7 +8,7 @@ use crate::format::gzip::Ahead;
 
 /// Symbols that a helper makes of a span, for each of its bytes: more than programs and libraries
 /// come to. What is more is left to the one in order.
-pub(super) const SYMBOLS: usize = 6;
+const SYMBOLS: usize = 6;
 
 /// What the helpers have done, for the one in order.
 pub struct Helped<'a>(pub &'a Spans);
@@ -48,17 +48,8 @@ impl Ahead for Helped<'_> {
 pub fn help(spans: &Spans) {
     let mut guesser = Guesser::default();
     while let Some(mut claim) = spans.claim() {
-        let (bytes, output) = (Arc::clone(&claim.bytes), &mut claim.output);
-        if output.symbols.is_empty() {
-            *output = Output::of_the_middle(SYMBOLS * spans.size);
-        }
-        let (begin, mut start) = (8 * claim.begin, 0);
-        let found = |bit| {
-            start = begin + bit as u64;
-            spans.change(|state| state.is_found(claim.begin, start))
-        };
-        let end = guesser.guess(&bytes, output, found, || spans.lock().goes_on(claim.begin));
-        claim.done = end.map(|end| (start, begin + end as u64));
+        let begin = claim.begin;
+        claim.inflate(&mut guesser, || spans.lock().goes_on(begin));
     }
 }
 
@@ -66,10 +57,27 @@ pub fn help(spans: &Spans) {
 pub(super) struct Claim<'a> {
     spans: &'a Spans,
     pub(super) begin: u64,
-    pub(super) bytes: Arc<Vec<u8>>,
-    pub(super) output: Output<Unknown>,
+    bytes: Arc<Vec<u8>>,
+    output: Output<Unknown>,
     /// The first bit that was inflated, and the one after the last.
     pub(super) done: Option<(u64, u64)>,
+}
+
+impl Claim<'_> {
+    /// Inflates what blocks it finds, as long as somebody wants them; `goes_on` is asked after each.
+    pub(super) fn inflate(&mut self, guesser: &mut Guesser, goes_on: impl Fn() -> bool) {
+        let Self { spans, begin, bytes, output, .. } = self;
+        if output.symbols.is_empty() {
+            *output = Output::of_the_middle(SYMBOLS * spans.size);
+        }
+        let (first, mut start) = (8 * *begin, 0);
+        let found = |bit| {
+            start = first + bit as u64;
+            spans.change(|state| state.note_found(*begin, start))
+        };
+        let end = guesser.guess(bytes, output, found, goes_on);
+        self.done = end.map(|end| (start, first + end as u64));
+    }
 }
 
 impl Drop for Claim<'_> {
@@ -96,8 +104,8 @@ impl State {
         self.spans.iter_mut().find(|span| span.begin == begin).map(|span| &mut span.work)
     }
 
-    /// A helper has found bit `start` in it; whether it is to go on.
-    pub(super) fn is_found(&mut self, begin: u64, start: u64) -> bool {
+    /// Notes that a helper has found bit `start` in it; returns whether it is to go on.
+    fn note_found(&mut self, begin: u64, start: u64) -> bool {
         match self.work(begin) {
             Some(work @ (Work::Sought | Work::Found(_) | Work::Wanted(_))) => {
                 *work = Work::Found(start);

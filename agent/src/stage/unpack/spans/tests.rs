@@ -2,7 +2,7 @@ use std::io::Write as _;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use super::help::{Claim, SYMBOLS};
+use super::help::Claim;
 use super::*;
 use crate::format::deflate::Guesser;
 use crate::format::gzip::Members;
@@ -84,35 +84,28 @@ fn inflate_beside(helping: impl FnOnce(&Spans, Claim<'_>, Sender<()>) + Send) ->
 #[test]
 fn what_a_helper_has_so_far_is_taken_over() {
     let right = inflate_beside(|spans, mut claim, say| {
-        let mut output = Output::of_the_middle(SYMBOLS * spans.size);
-        let bytes = Arc::clone(&claim.bytes);
-        let (begin, mut start) = (claim.begin, 0);
-        let found = |bit| {
-            start = 8 * begin + bit as u64;
-            assert!(spans.change(|state| state.is_found(begin, start)));
-            say.send(()).is_ok()
-        };
-        // No faster than the one in order: it comes while the first block is in work.
-        let goes_on = || {
+        let begin = claim.begin;
+        // It has one block, and is no faster than the one in order, who comes meanwhile.
+        claim.inflate(&mut Guesser::default(), || {
+            say.send(()).unwrap();
             while spans.lock().goes_on(begin) {
                 thread::yield_now();
             }
             false
-        };
-        let end = Guesser::default().guess(&bytes, &mut output, found, goes_on).unwrap();
-        claim.output = output;
-        claim.done = Some((start, 8 * begin + end as u64));
+        });
+        assert!(claim.done.is_some());
     });
     assert_eq!(right, 1);
 }
 
 #[test]
 fn a_helper_that_is_still_looking_is_not_waited_for() {
-    let right = inflate_beside(|spans, claim, say| {
+    let right = inflate_beside(|spans, mut claim, say| {
         say.send(()).unwrap();
         let begin = claim.begin;
         spans.wait(|state| (!matches!(state.work(begin), Some(Work::Sought))).then_some(()));
-        assert!(!spans.lock().is_found(begin, 8 * begin), "nobody wants it any more");
+        claim.inflate(&mut Guesser::default(), || true);
+        assert!(claim.done.is_none(), "nobody wants it any more");
     });
     assert_eq!(right, 0);
 }
