@@ -43,13 +43,14 @@ done
 # Prints how many seconds the unpacking took with $1 processors.
 unpack() {
     mount -t tmpfs -o size=6g rsinit-bench "$root"
-    local start=$EPOCHREALTIME pid thread last i=0
+    local start=$EPOCHREALTIME pid thread last many i=0
     "$rsinit" unpack --processors "$1" --root "$root" $image 2>/dev/null &
     pid=$!
     [ $threads = tasks ] || echo $pid >$top/cgroup.procs
-    # Until all threads are there: the one that writes is the last to start, with its helper.
-    [ "$1" -le 2 ] && last=unpack || last=fill
-    until grep -qsx $last /proc/$pid/task/*/comm; do :; done
+    # Until all threads are there: those that do jobs start last, by the one that writes.
+    last=unpack many=1
+    [ "$1" -le 2 ] || last=work many=$(($1 == 3 ? 1 : 2))
+    until [ "$(cat /proc/$pid/task/*/comm 2>/dev/null | grep -cx $last)" -eq $many ]; do :; done
     for thread in /proc/$pid/task/*; do
         echo "${thread##*/}" >$top/$((i++))/$threads
     done

@@ -1,6 +1,10 @@
 //! gzip streams of one member or several. Source: RFC 1952.
 
+use std::borrow::Borrow;
 use std::io::{self, BufRead, Read};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crc32fast::Hasher;
 
@@ -36,6 +40,9 @@ pub enum Error {
     /// Other bytes than were compressed.
     #[error("corrupt gzip stream: CRC {found:08x}, where {promised:08x} is promised")]
     Crc { promised: u32, found: u32 },
+    /// Whoever had a [`Part`] did not make it to bytes.
+    #[error("a part of the gzip stream was given up")]
+    GivenUp,
     /// More or fewer bytes, modulo 4 GiB.
     #[error("corrupt gzip stream: {found} bytes modulo 4 GiB, where {promised} are promised")]
     Length { promised: u32, found: u32 },
@@ -52,11 +59,11 @@ const BLOCK: usize = 64 << 10;
 
 /// Somebody who inflates parts of a stream before their turn.
 pub trait Ahead {
-    /// What was inflated from bit `at` of the stream on, where a block begins.
-    fn guess(&mut self, at: u64) -> Option<Guess>;
+    /// What holds such a part.
+    type Output: Borrow<Output<Unknown>>;
 
-    /// Takes back the memory of a guess.
-    fn take_back(&mut self, output: Output<Unknown>);
+    /// What was inflated from bit `at` of the stream on, where a block begins.
+    fn guess(&mut self, at: u64) -> Option<Guess<Self::Output>>;
 }
 
 /// Nobody does.
@@ -64,40 +71,68 @@ pub trait Ahead {
 pub struct Alone;
 
 impl Ahead for Alone {
+    type Output = Output<Unknown>;
+
     fn guess(&mut self, _: u64) -> Option<Guess> {
         None
     }
+}
 
-    fn take_back(&mut self, _: Output<Unknown>) {}
+/// What comes next of a stream.
+pub enum Next<T> {
+    /// A block: all of it, and where in it the bytes are.
+    Block(Vec<u8>, usize, usize),
+    /// What was inflated before its turn, and is not made to bytes yet.
+    Part(Part<T>),
+}
+
+/// A part of a guess that turned out right.
+pub struct Part<T> {
+    guessed: Arc<Guessed<T>>,
+    symbols: Range<usize>,
+    sum: Sender<Hasher>,
+}
+
+impl<T: Borrow<Output<Unknown>>> Part<T> {
+    /// Its bytes, in the memory of `block`. The stream is found good only after this.
+    pub fn into_bytes(self, mut block: Vec<u8>) -> Vec<u8> {
+        let Guessed { guess, bytes } = &*self.guessed;
+        block.resize(self.symbols.len(), 0);
+        let symbols = guess.output.borrow().symbols.get(self.symbols).unwrap_or_default();
+        bytes.resolve(symbols, &mut block);
+        let mut sum = Hasher::new();
+        sum.update(&block);
+        // Where nobody wants it the stream was given up.
+        let _ = self.sum.send(sum);
+        block
+    }
+}
+
+/// A guess that turned out right.
+struct Guessed<T> {
+    guess: Guess<T>,
+    /// What its symbols are.
+    bytes: Bytes,
 }
 
 /// Where in the stream the next byte is.
-enum At {
+enum At<T> {
     /// Before the first member, which must be there.
     First,
     /// Before another member, or at the end of the stream.
     Next,
     /// Inside a member.
     Data,
-    /// Inside a part of a member that was inflated before its turn.
-    Guessed(Guessed),
-}
-
-/// A guess that turned out right.
-struct Guessed {
-    guess: Guess,
-    /// Its next symbol.
-    next: usize,
-    /// What its symbols are.
-    bytes: Bytes,
+    /// Inside a guess, at that symbol.
+    Guessed(Arc<Guessed<T>>, usize),
 }
 
 /// The members of a stream, uncompressed one after the other. It ends only where each member's
 /// CRC and length agree, and nothing else follows.
-pub struct Members<R, A = Alone> {
+pub struct Members<R, A: Ahead = Alone> {
     input: Input<R>,
     ahead: A,
-    at: At,
+    at: At<A::Output>,
     inflater: Inflater,
     /// Uncompressed bytes behind a window of those before them.
     output: Output<u8>,
@@ -106,7 +141,9 @@ pub struct Members<R, A = Alone> {
     /// Where those begin that are not in the sum.
     summed: usize,
     sum: Hasher,
-    /// Bytes of the member that are in the sum, modulo 4 GiB.
+    /// The sums of what came before in the member: those of others follow ours.
+    sums: Vec<(Hasher, Receiver<Hasher>)>,
+    /// Bytes of the member that are in the sums, modulo 4 GiB.
     length: u32,
 }
 
@@ -129,21 +166,32 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
             given: WINDOW,
             summed: WINDOW,
             sum: Hasher::new(),
+            sums: Vec::new(),
             length: 0,
         }
     }
 
-    /// Uncompresses until a block is full, or the stream ends. The block is exchanged for `empty`,
-    /// of any size: all of it, and where in it the bytes are. `None` at the stream's end.
+    /// What comes next: a block, which is exchanged for one that `empty` makes, of any size; or a part of
+    /// what `ahead` has, as large as a block at most. `None` at the stream's end.
     ///
     /// # Errors
     /// The source fails, or is none of gzip's.
-    pub fn next_block(&mut self, empty: Vec<u8>) -> io::Result<Option<(Vec<u8>, usize, usize)>> {
-        self.advance()?;
-        let (from, end) = (self.given, self.output.end);
-        if from == end {
-            return Ok(None);
+    pub fn next(&mut self, empty: impl FnOnce() -> Vec<u8>) -> io::Result<Option<Next<A::Output>>> {
+        loop {
+            self.advance()?;
+            if self.given < self.output.end {
+                return Ok(Some(self.block(empty())));
+            }
+            match self.part() {
+                Some(part) => return Ok(Some(Next::Part(part))),
+                None if matches!(self.at, At::Guessed(..)) => self.end_of_guess()?,
+                None => return Ok(None),
+            }
         }
+    }
+
+    fn block(&mut self, empty: Vec<u8>) -> Next<A::Output> {
+        let (from, end) = (self.given, self.output.end);
         let size = self.output.symbols.len();
         let block = std::mem::replace(&mut self.output.symbols, empty);
         self.output.symbols.resize(size, 0);
@@ -153,7 +201,22 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
             new.copy_from_slice(old);
         }
         self.window_moved();
-        Ok(Some((block, from, end)))
+        Next::Block(block, from, end)
+    }
+
+    /// The next part of a guess; `None` at its end.
+    fn part(&mut self) -> Option<Part<A::Output>> {
+        let At::Guessed(guessed, next) = &mut self.at else { return None };
+        let room = self.output.symbols.len() - WINDOW;
+        let end = guessed.guess.output.borrow().end.min(*next + room);
+        let symbols = std::mem::replace(next, end)..end;
+        if symbols.is_empty() {
+            return None;
+        }
+        self.length = self.length.wrapping_add(modulo(symbols.len()));
+        let (sum, theirs) = channel();
+        self.sums.push((std::mem::take(&mut self.sum), theirs));
+        Some(Part { guessed: Arc::clone(guessed), symbols, sum })
     }
 
     /// What was at the end is in the window.
@@ -175,12 +238,7 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
                     Ok(Stop::Input | Stop::Room) => break,
                     Err(error) => return Err(explain(error)),
                 },
-                At::Guessed(guessed) => {
-                    if !put(guessed, &mut self.output) {
-                        break;
-                    }
-                    self.end_of_guess()?;
-                }
+                At::Guessed(..) => break,
             }
         }
         self.sum_up();
@@ -194,6 +252,7 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         self.inflater.begin();
         self.output.oldest = self.output.end;
         self.sum.reset();
+        self.sums.clear();
         self.length = 0;
         self.at = At::Data;
         Ok(())
@@ -206,14 +265,24 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
             .then(|| self.output.symbols.get(end - WINDOW..end)?.first_chunk());
         let Some(window) = window.flatten() else { return };
         if let Some(guess) = self.ahead.guess(self.input.at()) {
-            self.at = At::Guessed(Guessed { guess, next: WINDOW, bytes: Bytes::behind(window) });
+            self.at =
+                At::Guessed(Arc::new(Guessed { guess, bytes: Bytes::behind(window) }), WINDOW);
         }
     }
 
+    /// All of a guess is given: what was at its end is in the window.
     fn end_of_guess(&mut self) -> io::Result<()> {
-        if let At::Guessed(guessed) = std::mem::replace(&mut self.at, At::Data) {
+        if let At::Guessed(guessed, end) = std::mem::replace(&mut self.at, At::Data) {
+            let kept = end.min(2 * WINDOW) - WINDOW;
+            let symbols = &guessed.guess.output.borrow().symbols;
+            if let (Some(window), Some(symbols)) =
+                (self.output.symbols.get_mut(..WINDOW), symbols.get(end - kept..end))
+            {
+                window.copy_within(kept.., 0);
+                let (_, fresh) = window.split_at_mut(WINDOW - kept);
+                guessed.bytes.resolve(symbols, fresh);
+            }
             self.input.skip_to(guessed.guess.end)?;
-            self.ahead.take_back(guessed.guess.output);
             self.inflater.begin();
             self.look_ahead();
         }
@@ -227,6 +296,17 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         self.summed = self.output.end;
     }
 
+    /// The sum of the whole member: waits for those who have parts of it.
+    fn whole_sum(&mut self) -> Result<u32, Error> {
+        let mut sum = Hasher::new();
+        for (ours, theirs) in self.sums.drain(..) {
+            sum.combine(&ours);
+            sum.combine(&theirs.recv().map_err(|_| Error::GivenUp)?);
+        }
+        sum.combine(&self.sum);
+        Ok(sum.finalize())
+    }
+
     /// Compares the member's CRC and length with what came.
     fn end(&mut self) -> io::Result<()> {
         self.sum_up();
@@ -234,7 +314,7 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         let [mut promised_crc, mut promised_length] = [[0; 4]; 2];
         self.input.read_exact(&mut promised_crc)?;
         self.input.read_exact(&mut promised_length)?;
-        let (promised, found) = (u32::from_le_bytes(promised_crc), self.sum.clone().finalize());
+        let (promised, found) = (u32::from_le_bytes(promised_crc), self.whole_sum()?);
         if promised != found {
             return Err(Error::Crc { promised, found }.into());
         }
@@ -245,18 +325,6 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         self.at = At::Next;
         Ok(())
     }
-}
-
-/// Puts as much of a guess into `output` as there is room for; whether that is all of it.
-fn put(guessed: &mut Guessed, output: &mut Output<u8>) -> bool {
-    let Guessed { guess, next, bytes } = guessed;
-    let symbols = guess.output.symbols.get(*next..guess.output.end).unwrap_or_default();
-    let target = output.symbols.get_mut(output.end..).unwrap_or_default();
-    let count = symbols.len().min(target.len());
-    bytes.resolve(symbols, target);
-    *next += count;
-    output.end += count;
-    count == symbols.len()
 }
 
 /// An error of the data becomes one of the stream.

@@ -1,10 +1,10 @@
 //! An archive becomes a tree of files under a root.
 //!
-//! Four threads, as inflating alone takes most of the time: one reads the source, one inflates, one
-//! parses and makes what has a name, one fills small files; a few blocks of memory go round between
-//! each two. On one or two processors, which are busy, files are filled as they are made. Of gzip,
-//! further threads inflate parts before their turn. Run by root, the tree equals the archive in every respect; run by
-//! anybody else, owners are not set and devices are left out with a warning.
+//! Three threads, as inflating alone takes most of the time: one reads the source, one inflates, one
+//! parses and makes what has a name; a few blocks of memory go round between each two. One that would
+//! wait for another fills files meanwhile. With more than two processors further threads do nothing
+//! else, and of gzip, others inflate parts before their turn. Run by root, the tree equals the archive
+//! in every respect; run by anybody else, owners are not set and devices are left out with a warning.
 
 mod data;
 mod draft;
@@ -12,12 +12,14 @@ pub(crate) mod explain;
 mod fill;
 mod folders;
 mod gzip;
+mod jobs;
 mod pipe;
 pub(crate) mod place;
 mod spans;
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
@@ -29,6 +31,7 @@ use crate::stage::progress::Progress;
 use crate::sys::tree::{HugePages, Tree, clear_umask_of_this_thread};
 use explain::shown;
 use fill::Later;
+use jobs::Jobs;
 use pipe::{Drain, Feed, Gone};
 use place::Placer;
 
@@ -46,6 +49,9 @@ const ARCHIVE: (usize, usize) = (512 << 10, 20);
 
 /// Processors that inflating in order and writing keep busy: what is done beside them needs more.
 const BUSY: usize = 2;
+
+/// Most threads that do nothing but jobs: with helpers that inflate, writing is what takes longest.
+const WORKERS: usize = 2;
 
 /// Most warnings that are kept.
 const WARNINGS: usize = 100;
@@ -94,18 +100,20 @@ pub fn unpack_as_on(
         return gzip::unpack(root, &mut source, progress, processors);
     }
     let (size, depth) = if form == Form::Raw { ARCHIVE } else { SOURCE };
-    let (feed, drain) = pipe::pipe(size, depth);
+    let (jobs, none) = (&Arc::default(), &Arc::default());
+    // Beside a thread that inflates nobody has time, though reading waits.
+    let (feed, drain) = pipe::pipe(size, depth, if form == Form::Raw { jobs } else { none });
     thread::scope(|scope| {
         let reading =
             named("read").spawn_scoped(scope, move || anyhow::Ok(feed.fill_from(&mut source)?))?;
         if form == Form::Raw {
             // Straight to the writing thread.
-            let written = join(spawn_writing(scope, drain, root, progress, processors)?);
+            let written = join(spawn_writing(scope, drain, jobs, root, progress, processors)?);
             return first_cause_of(reading, written);
         }
-        let (archive, inflated) = pipe::pipe(ARCHIVE.0, ARCHIVE.1);
+        let (archive, inflated) = pipe::pipe(ARCHIVE.0, ARCHIVE.1, jobs);
         let inflating = named("inflate").spawn_scoped(scope, move || inflate(drain, archive))?;
-        let written = join(spawn_writing(scope, inflated, root, progress, processors)?);
+        let written = join(spawn_writing(scope, inflated, jobs, root, progress, processors)?);
         first_cause_of(reading, first_cause_of(inflating, written))
     })
 }
@@ -113,18 +121,28 @@ pub fn unpack_as_on(
 fn spawn_writing<'scope>(
     scope: &'scope Scope<'scope, '_>,
     archive: Drain,
+    jobs: &'scope Arc<Jobs>,
     root: &'scope Path,
     progress: &'scope Progress,
     processors: usize,
 ) -> io::Result<ScopedJoinHandle<'scope, anyhow::Result<Unpacked>>> {
     named("unpack").spawn_scoped(scope, move || {
-        let written = if processors > BUSY {
-            let (later, filler) = fill::queue();
-            let filling = named("fill").spawn_scoped(scope, move || filler.run())?;
-            first_cause_of(filling, write_below(root, archive, Some(later), progress))
-        } else {
-            write_below(root, archive, None, progress)
+        // Made here: it goes also where something panics.
+        let open = jobs.open();
+        let work = || {
+            jobs.work();
+            Ok(())
         };
+        let working: Vec<_> = (0..processors.saturating_sub(BUSY).min(WORKERS))
+            .map(|_| named("work").spawn_scoped(scope, work))
+            .collect();
+        let written = write_below(root, archive, jobs, progress);
+        let mut written = jobs.failure().map_or(written, Err);
+        drop(open);
+        // Started or not, it changes nothing but the time.
+        for working in working.into_iter().flatten() {
+            written = first_cause_of(working, written);
+        }
         progress.failed.store(written.is_err(), Ordering::Relaxed);
         written
     })
@@ -184,14 +202,14 @@ fn inflate(source: Drain, feed: Feed) -> anyhow::Result<()> {
 fn write_below(
     root: &Path,
     archive: Drain,
-    later: Option<Later>,
+    jobs: &Arc<Jobs>,
     progress: &Progress,
 ) -> anyhow::Result<Unpacked> {
     clear_umask_of_this_thread().context("clearing the umask")?;
     let tree = Tree::open(root).with_context(|| format!("opening {}", root.display()))?;
     // Only a matter of speed: without the right, or the kernel's help, it goes on.
     let _huge = HugePages::turn_on(root, &tree);
-    write(Placer::new(tree, later), archive, progress)
+    write(Placer::new(tree, Some(Later::new(Arc::clone(jobs)))), archive, progress)
 }
 
 /// Parses and writes what comes.

@@ -5,9 +5,9 @@ use super::{Inflater, Output, Stop, Tables, Unknown};
 
 /// What lies between two blocks' ends.
 #[derive(Debug)]
-pub struct Guess {
+pub struct Guess<T = Output<Unknown>> {
     /// What was inflated, behind the places of a window.
-    pub output: Output<Unknown>,
+    pub output: T,
     /// The bit after it.
     pub end: u64,
 }

@@ -1,7 +1,8 @@
 //! An entry's data, as it comes out of an archive or lies in memory.
 
 use std::fs::File;
-use std::io::{self, BufRead, Write as _};
+use std::io::{self, BufRead};
+use std::os::unix::fs::FileExt as _;
 
 use anyhow::ensure;
 
@@ -51,20 +52,37 @@ impl Data for &[u8] {
 }
 
 /// Writes an entry's data to `file`, straight from where it is in memory.
-pub fn copy_data(mut file: &File, entry: &Entry, data: &mut impl Data) -> anyhow::Result<()> {
-    let mut written = 0u64;
+pub fn copy_data(file: &File, entry: &Entry, data: &mut impl Data) -> anyhow::Result<()> {
+    let mut at = 0;
     loop {
         let piece = data.piece()?;
         if piece.is_empty() {
             return Ok(());
         }
-        match file.write(piece) {
+        let count = piece.len();
+        write_piece(file, piece, at, entry)?;
+        at += count as u64;
+        data.take(count);
+    }
+}
+
+/// Writes `piece` of an entry's data to `file`, from byte `at` on.
+pub fn write_piece(
+    file: &File,
+    mut piece: &[u8],
+    mut at: u64,
+    entry: &Entry,
+) -> anyhow::Result<()> {
+    while !piece.is_empty() {
+        match file.write_at(piece, at) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Ok(count) => {
-                written = written.saturating_add(u64::try_from(count)?);
-                data.take(count);
+                at += count as u64;
+                piece = piece.get(count..).unwrap_or_default();
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(explain_space(error, space_around(&file), entry, written)),
+            Err(error) => return Err(explain_space(error, space_around(&file), entry, at)),
         }
     }
+    Ok(())
 }

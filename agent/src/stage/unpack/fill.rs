@@ -1,135 +1,140 @@
-//! Small files get their content by a thread of their own.
+//! Files get their content by whoever would have to wait for the writing thread.
 //!
-//! The writing thread gives them their names, in the archive's order; content, owner and time follow
-//! a moment later, whatever has become of the name by then. With helpers that inflate, writing is what
-//! takes longest: so it has two processors.
+//! That gives them their names, in the archive's order; content, owner and time follow a moment later,
+//! whatever has become of the name by then.
 
 use std::fs::File;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 
-use super::data::{Data, copy_data};
+use super::data::{Data, write_piece};
 use super::explain::shown;
-use super::pipe::Gone;
+use super::jobs::Jobs;
 use crate::format::cpio::Entry;
 use crate::sys::tree::finish_file;
 
-/// Largest file that is filled later, in bytes. A larger one is written from where it is inflated.
-const SMALL: u32 = 64 << 10;
-
-/// A batch is handed over when it has so many bytes or files, and so many batches wait at most. Their
-/// files are open: fewer than a process may have, less the folders held open.
+/// A batch is handed over when it has so many bytes or pieces. No more batches wait than threads, and
+/// their files are open: fewer than a process may have, less the folders held open.
 const BATCH: (usize, usize) = (256 << 10, 32);
-const DEPTH: usize = 4;
 
 /// A file that has its name, and how it is to be.
-struct Unfilled {
-    file: File,
-    entry: Entry,
-    owner: Option<(u32, u32)>,
-    special: Option<u32>,
+pub struct Unfilled {
+    /// Open for writing, and empty.
+    pub file: File,
+    /// What it is in the archive.
+    pub entry: Entry,
+    /// Owner and group that it is to get.
+    pub owner: Option<(u32, u32)>,
+    /// Its mode, where that has more than the nine plain bits.
+    pub special: Option<u32>,
+}
+
+impl Unfilled {
+    /// All of it is written: so is the rest made.
+    fn finish(&self) -> anyhow::Result<()> {
+        Ok(finish_file(&self.file, self.owner, self.special, self.entry.mtime)?)
+    }
+}
+
+/// A piece of a file's data.
+struct Piece {
+    /// Whoever has the last piece finishes it.
+    file: Arc<Unfilled>,
+    /// Where in the file it begins.
+    at: u64,
     /// Bytes of the batch that are its own.
     bytes: usize,
 }
 
 #[derive(Default)]
 struct Batch {
-    files: Vec<Unfilled>,
+    pieces: Vec<Piece>,
     /// What is in them, one after the other.
     bytes: Vec<u8>,
 }
 
-/// The end that makes files.
+/// The files of an archive that others may fill.
 pub struct Later {
+    jobs: Arc<Jobs>,
     batch: Batch,
-    full: SyncSender<Batch>,
-    empty: Receiver<Batch>,
-}
-
-/// The end that fills them.
-pub struct Filler {
-    full: Receiver<Batch>,
-    empty: SyncSender<Batch>,
-}
-
-/// Both ends.
-pub fn queue() -> (Later, Filler) {
-    let (full_in, full_out) = sync_channel(DEPTH);
-    // Room for every batch there is: giving one back never waits.
-    let (empty_in, empty_out) = sync_channel(DEPTH + 2);
-    let later = Later { batch: Batch::default(), full: full_in, empty: empty_out };
-    (later, Filler { full: full_out, empty: empty_in })
+    /// Memory to be used again.
+    empty: Arc<Mutex<Vec<Batch>>>,
 }
 
 impl Later {
-    /// Whether it takes such a file.
-    pub fn takes(&self, entry: &Entry) -> bool {
-        entry.size <= SMALL
+    /// They are filled as `jobs`.
+    pub fn new(jobs: Arc<Jobs>) -> Self {
+        Self { jobs, batch: Batch::default(), empty: Arc::default() }
     }
 
-    /// Takes a file and its data.
+    /// Fills a file with `data`, or leaves that to others, as long as somebody has nothing to do.
     ///
     /// # Errors
-    /// The archive breaks, or the other end is gone ([`Gone`]).
-    pub fn add(
-        &mut self,
-        file: File,
-        entry: &Entry,
-        owner: Option<(u32, u32)>,
-        special: Option<u32>,
-        data: &mut impl Data,
-    ) -> anyhow::Result<()> {
-        let before = self.batch.bytes.len();
+    /// The archive breaks, the file cannot be written or changed, or an earlier one could not
+    /// ([`Jobs::failure`]).
+    pub fn fill(&mut self, file: Unfilled, data: &mut impl Data) -> anyhow::Result<()> {
+        let file = Arc::new(file);
+        let mut at = 0;
         loop {
             let piece = data.piece()?;
             if piece.is_empty() {
                 break;
             }
-            self.batch.bytes.extend_from_slice(piece);
-            let count = piece.len();
-            data.take(count);
+            let bytes = piece.len();
+            if self.batch.pieces.is_empty() && !self.jobs.is_wanted() {
+                write_piece(&file.file, piece, at, &file.entry)?;
+            } else {
+                self.batch.bytes.extend_from_slice(piece);
+                self.batch.pieces.push(Piece { file: Arc::clone(&file), at, bytes });
+            }
+            data.take(bytes);
+            at += bytes as u64;
+            if self.batch.bytes.len() >= BATCH.0 || self.batch.pieces.len() >= BATCH.1 {
+                self.hand_over()?;
+            }
         }
-        let bytes = self.batch.bytes.len() - before;
-        self.batch.files.push(Unfilled { file, entry: entry.clone(), owner, special, bytes });
-        if self.batch.bytes.len() < BATCH.0 && self.batch.files.len() < BATCH.1 {
-            return Ok(());
-        }
-        self.hand_over()
+        Arc::into_inner(file).map_or(Ok(()), |file| file.finish())
     }
 
-    /// Hands over what there is.
-    ///
-    /// # Errors
-    /// The other end is gone ([`Gone`]).
-    pub fn hand_over(&mut self) -> anyhow::Result<()> {
-        let next = self.empty.try_recv().unwrap_or_default();
-        let batch = std::mem::replace(&mut self.batch, next);
-        self.full.send(batch).map_err(|_| std::io::Error::other(Gone).into())
+    fn hand_over(&mut self) -> anyhow::Result<()> {
+        let empty = Arc::clone(&self.empty);
+        let next = lock(&empty).pop().unwrap_or_default();
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        self.jobs.add(Box::new(move || {
+            batch.fill()?;
+            lock(&empty).push(batch);
+            Ok(())
+        }))
     }
-}
 
-impl Filler {
-    /// Fills all that come.
+    /// Waits until all are filled.
     ///
     /// # Errors
     /// A file cannot be written or changed: the error names it.
-    pub fn run(self) -> anyhow::Result<()> {
-        for mut batch in self.full {
-            let mut rest = batch.bytes.as_slice();
-            for one in batch.files.drain(..) {
-                let (mut data, behind) = rest.split_at_checked(one.bytes).unwrap_or((rest, &[]));
-                rest = behind;
-                copy_data(&one.file, &one.entry, &mut data)
-                    .and_then(|()| {
-                        Ok(finish_file(&one.file, one.owner, one.special, one.entry.mtime)?)
-                    })
-                    .with_context(|| format!("unpacking {}", shown(&one.entry.name)))?;
-            }
-            batch.bytes.clear();
-            // At the end nobody takes it.
-            let _ = self.empty.try_send(batch);
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        self.hand_over()?;
+        self.jobs.finish()
+    }
+}
+
+fn lock(empty: &Mutex<Vec<Batch>>) -> MutexGuard<'_, Vec<Batch>> {
+    empty.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Batch {
+    /// Fills its files; it is empty then.
+    fn fill(&mut self) -> anyhow::Result<()> {
+        let mut rest = self.bytes.as_slice();
+        for Piece { file, at, bytes } in self.pieces.drain(..) {
+            let (piece, behind) = rest.split_at_checked(bytes).unwrap_or((rest, &[]));
+            rest = behind;
+            let name = shown(&file.entry.name);
+            write_piece(&file.file, piece, at, &file.entry)
+                .and_then(|()| Arc::into_inner(file).map_or(Ok(()), |file| file.finish()))
+                .with_context(|| format!("unpacking {name}"))?;
         }
+        self.bytes.clear();
         Ok(())
     }
 }

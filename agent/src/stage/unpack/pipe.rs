@@ -1,27 +1,83 @@
 //! Blocks of bytes handed from one thread to the next, and back empty.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::jobs::Jobs;
 
 /// The other end is gone: its own error says why.
 #[derive(Debug, thiserror::Error)]
 #[error("the other half of the unpacking stopped")]
 pub struct Gone;
 
-enum Message {
-    /// A block, of which the bytes from one place to the other count.
-    Block(Vec<u8>, usize, usize),
-    End,
+impl From<Gone> for io::Error {
+    fn from(gone: Gone) -> Self {
+        Self::other(gone)
+    }
 }
 
-/// Blocks to be filled again. The one used last comes first: it is still in the processor's cache.
-#[derive(Default)]
-struct Empty(Mutex<Vec<Vec<u8>>>);
+/// A block, of which the bytes from one place to the other count.
+type Block = (Vec<u8>, usize, usize);
 
-impl Empty {
-    fn with<T>(&self, work: impl FnOnce(&mut Vec<Vec<u8>>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+/// What is in the pipe.
+#[derive(Default)]
+struct State {
+    /// In their order; those that are only promised are none yet.
+    full: VecDeque<Option<Block>>,
+    /// How many have left it.
+    taken: u64,
+    /// Blocks to be filled again. The one used last comes first: it is still in the processor's cache.
+    empty: Vec<Vec<u8>>,
+    /// No more come, and whether the end that reads knows.
+    is_ended: bool,
+    is_end_read: bool,
+    /// One of the two ends is gone.
+    is_over: bool,
+}
+
+impl State {
+    /// The next block; none at the end.
+    fn take(&mut self) -> Option<Result<Option<Block>, Gone>> {
+        match self.full.front_mut() {
+            Some(Some(block)) => {
+                let block = std::mem::take(block);
+                self.full.pop_front();
+                self.taken += 1;
+                Some(Ok(Some(block)))
+            }
+            None if self.is_ended => {
+                self.is_end_read = true;
+                Some(Ok(None))
+            }
+            _ => self.is_over.then_some(Err(Gone)),
+        }
+    }
+}
+
+/// Both ends of a pipe do jobs while they wait for one another.
+struct Pipe {
+    state: Mutex<State>,
+    jobs: Arc<Jobs>,
+    /// Blocks on their way at most.
+    depth: usize,
+}
+
+impl Pipe {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `ready` has an answer, which may change what the other end waits for.
+    fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
+        let answer = self.jobs.work_until(|| ready(&mut self.lock()));
+        self.jobs.changed();
+        answer
+    }
+
+    fn is_over(&self) {
+        self.lock().is_over = true;
+        self.jobs.changed();
     }
 }
 
@@ -29,35 +85,24 @@ impl Empty {
 pub struct Feed {
     /// Bytes of a block.
     size: usize,
-    full: SyncSender<Message>,
-    empty: Arc<Empty>,
+    pipe: Arc<Pipe>,
 }
 
 /// The end that reads them, without copying.
 pub struct Drain {
-    full: Receiver<Message>,
-    empty: Arc<Empty>,
+    pipe: Arc<Pipe>,
     block: Vec<u8>,
     used: usize,
     end: usize,
-    ended: bool,
 }
 
 /// A pipe of blocks of `size` bytes, `depth` of them on their way at most; with the one in work at
 /// either end this bounds its memory. A block goes on its way when it is full: so large that a
 /// hand-over costs nothing, and so small that a slow source does not keep the other end waiting.
-pub fn pipe(size: usize, depth: usize) -> (Feed, Drain) {
-    let (full_in, full_out) = sync_channel(depth);
-    let empty = Arc::new(Empty::default());
-    let drain = Drain {
-        full: full_out,
-        empty: Arc::clone(&empty),
-        block: Vec::new(),
-        used: 0,
-        end: 0,
-        ended: false,
-    };
-    (Feed { size, full: full_in, empty }, drain)
+pub fn pipe(size: usize, depth: usize, jobs: &Arc<Jobs>) -> (Feed, Drain) {
+    let pipe = Arc::new(Pipe { state: Mutex::default(), jobs: Arc::clone(jobs), depth });
+    let drain = Drain { pipe: Arc::clone(&pipe), block: Vec::new(), used: 0, end: 0 };
+    (Feed { size, pipe }, drain)
 }
 
 impl Feed {
@@ -82,7 +127,7 @@ impl Feed {
 
     /// A block to be filled, of any length and content.
     pub fn empty(&self) -> Vec<u8> {
-        self.empty.with(Vec::pop).unwrap_or_default()
+        self.pipe.lock().empty.pop().unwrap_or_default()
     }
 
     /// Sends the bytes of `block` from `from` to `end`.
@@ -90,19 +135,86 @@ impl Feed {
     /// # Errors
     /// The other end is gone ([`Gone`]).
     pub fn block(&self, block: Vec<u8>, from: usize, end: usize) -> io::Result<()> {
-        self.send(Message::Block(block, from, end))
+        self.send(Some((block, from, end))).map(drop)
     }
 
-    /// Says that no more come.
+    /// Sends a block that another thread fills.
+    ///
+    /// # Errors
+    /// As [`block`](Self::block).
+    pub fn promise(&self) -> io::Result<Promise> {
+        Ok(Promise { pipe: Arc::clone(&self.pipe), place: self.send(None)? })
+    }
+
+    /// Sends `block`, if it is there, or else the place for it; returns how many there were before.
+    fn send(&self, mut block: Option<Block>) -> io::Result<u64> {
+        Ok(self.pipe.wait(|state| {
+            if state.is_over {
+                return Some(Err(Gone));
+            }
+            let before = state.full.len();
+            (before < self.pipe.depth).then(|| {
+                state.full.push_back(block.take());
+                Ok(state.taken + before as u64)
+            })
+        })?)
+    }
+
+    /// Says that no more come, and waits until all is read.
     ///
     /// # Errors
     /// As [`block`](Self::block).
     pub fn end(&self) -> io::Result<()> {
-        self.send(Message::End)
+        self.pipe.lock().is_ended = true;
+        self.pipe.jobs.changed();
+        Ok(self.pipe.wait(|state| {
+            let is_read = state.is_end_read.then_some(Ok(()));
+            is_read.or_else(|| state.is_over.then_some(Err(Gone)))
+        })?)
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.pipe.is_over();
+    }
+}
+
+/// A block that is on its way before it is filled.
+pub struct Promise {
+    pipe: Arc<Pipe>,
+    place: u64,
+}
+
+impl Promise {
+    /// A block to be filled, of any length and content.
+    pub fn empty(&self) -> Vec<u8> {
+        self.pipe.lock().empty.pop().unwrap_or_default()
     }
 
-    fn send(&self, message: Message) -> io::Result<()> {
-        self.full.send(message).map_err(|_| io::Error::other(Gone))
+    /// Keeps it with all of `block`.
+    pub fn keep(self, block: Vec<u8>) {
+        let end = block.len();
+        if let Some(promised) = self.place(&mut self.pipe.lock()) {
+            *promised = Some((block, 0, end));
+        }
+    }
+
+    fn place<'a>(&self, state: &'a mut State) -> Option<&'a mut Option<Block>> {
+        // None where it has left the pipe.
+        let place = self.place.checked_sub(state.taken)?;
+        state.full.get_mut(usize::try_from(place).ok()?)
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let mut state = self.pipe.lock();
+        if let Some(None) = self.place(&mut state) {
+            state.is_over = true;
+        }
+        drop(state);
+        self.pipe.jobs.changed();
     }
 }
 
@@ -125,22 +237,23 @@ pub fn fill(source: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
 
 impl BufRead for Drain {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.used >= self.end && !self.ended {
-            match self.full.recv() {
-                Ok(Message::Block(block, from, end)) => {
-                    let old = std::mem::replace(&mut self.block, block);
-                    (self.used, self.end) = (from, end);
-                    self.empty.with(|blocks| blocks.push(old));
-                }
-                Ok(Message::End) => self.ended = true,
-                Err(_) => return Err(io::Error::other(Gone)),
-            }
+        if self.used >= self.end {
+            let old = std::mem::take(&mut self.block);
+            let next = self.pipe.wait(State::take)?;
+            self.pipe.lock().empty.push(old);
+            (self.block, self.used, self.end) = next.unwrap_or_default();
         }
         Ok(self.block.get(self.used..self.end).unwrap_or_default())
     }
 
     fn consume(&mut self, amount: usize) {
         self.used = self.used.saturating_add(amount);
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.pipe.is_over();
     }
 }
 
@@ -159,13 +272,16 @@ mod tests {
     #[test]
     fn all_bytes_come_through_in_order() {
         let bytes: Vec<u8> = (0..3_000_001u32).map(|n| n.to_le_bytes()[0] ^ 7).collect();
-        let (feed, mut drain) = pipe(256 << 10, 2);
-        let sent = bytes.clone();
-        let thread = std::thread::spawn(move || feed.fill_from(&mut &sent[..]));
-        let mut got = Vec::new();
-        drain.read_to_end(&mut got).unwrap();
-        assert!(got == bytes);
-        thread.join().unwrap().unwrap();
+        let jobs = Arc::default();
+        let (feed, mut drain) = pipe(256 << 10, 2, &jobs);
+        let sent = &bytes;
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || feed.fill_from(&mut &sent[..]));
+            let mut got = Vec::new();
+            drain.read_to_end(&mut got).unwrap();
+            assert!(got == bytes);
+            thread.join().unwrap().unwrap();
+        });
     }
 
     #[test]
@@ -176,7 +292,8 @@ mod tests {
                 Err(io::Error::other("broken"))
             }
         }
-        let (feed, mut drain) = pipe(256 << 10, 2);
+        let jobs = Arc::default();
+        let (feed, mut drain) = pipe(256 << 10, 2, &jobs);
         let error = feed.fill_from(&mut (&b"abc"[..]).chain(Broken)).unwrap_err();
         assert_eq!(error.to_string(), "broken");
         drop(feed);
@@ -185,8 +302,40 @@ mod tests {
 
     #[test]
     fn filling_stops_when_nobody_reads() {
-        let (feed, drain) = pipe(256 << 10, 2);
+        let jobs = Arc::default();
+        let (feed, drain) = pipe(256 << 10, 2, &jobs);
         drop(drain);
         assert!(feed.fill_from(&mut io::repeat(1)).unwrap_err().get_ref().unwrap().is::<Gone>());
+    }
+    #[test]
+    fn a_promised_block_comes_in_its_place() {
+        let jobs = Arc::default();
+        let (feed, mut drain) = pipe(8, 4, &jobs);
+        feed.block(vec![1, 2, 3], 1, 2).unwrap();
+        let promise = feed.promise().unwrap();
+        feed.block(vec![6], 0, 1).unwrap();
+        let mut got = [0; 4];
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| drain.read_exact(&mut got));
+            // It is read up to the promise, and no further.
+            jobs.work_until(|| {
+                feed.pipe.lock().full.front().is_some_and(Option::is_none).then_some(())
+            });
+            promise.keep(vec![4, 5]);
+            reading.join().unwrap().unwrap();
+        });
+        assert_eq!(got, [2, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_promise_that_is_not_kept_is_no_end() {
+        let jobs = Arc::default();
+        let (feed, mut drain) = pipe(8, 4, &jobs);
+        feed.block(vec![1], 0, 1).unwrap();
+        drop(feed.promise().unwrap());
+        let mut got = Vec::new();
+        let error = drain.read_to_end(&mut got).unwrap_err();
+        assert!(error.get_ref().unwrap().is::<Gone>());
+        assert_eq!(got, [1]);
     }
 }

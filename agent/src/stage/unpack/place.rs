@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::data::{Data, copy_data};
 use super::explain::{explain, explain_space, is_no_folder, may_not, shown};
-use super::fill::Later;
+use super::fill::{Later, Unfilled};
 use super::folders::{Folders, Owed};
 use crate::format::archive::path_below_root;
 use crate::format::cpio::{Entry, Kind, NAME_LIMIT};
@@ -33,14 +33,14 @@ pub struct Placer {
     own: (u32, u32),
     /// Whether programs read the root meanwhile.
     pub(super) is_in_use: bool,
-    /// Who fills small files, where that is another thread; nobody reads the root then.
+    /// Where files may be filled later; nobody reads the root then.
     later: Option<Later>,
     /// What a person should know, one line each.
     pub warnings: Vec<String>,
 }
 
 impl Placer {
-    /// Starts below the root of `tree`; small files are filled by whoever has the other end of `later`.
+    /// Starts below the root of `tree`.
     pub fn new(tree: Tree, later: Option<Later>) -> Self {
         Self {
             tree,
@@ -107,8 +107,8 @@ impl Placer {
             begun.map_err(|error| explain_space(error, parent.space(), entry, 0))?;
         let special = (entry.permissions & SPECIAL_BITS != 0).then_some(entry.permissions);
         let owner = self.owner_to_set(parent, entry);
-        if let Some(later) = self.later.as_mut().filter(|later| later.takes(entry)) {
-            return later.add(file, entry, owner, special, data);
+        if let Some(later) = &mut self.later {
+            return later.fill(Unfilled { file, entry: entry.clone(), owner, special }, data);
         }
         copy_data(&file, entry, data)?;
         finish_file(&file, owner, special, entry.mtime)?;
@@ -351,8 +351,8 @@ impl Placer {
     /// # Errors
     /// A folder cannot be changed.
     pub fn finish(mut self) -> anyhow::Result<Vec<String>> {
-        if let Some(mut later) = self.later.take() {
-            later.hand_over()?;
+        if let Some(later) = self.later.take() {
+            later.finish()?;
         }
         if self.is_in_use {
             self.folders.doubt();

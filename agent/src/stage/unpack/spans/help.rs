@@ -1,5 +1,6 @@
 //! What helpers do with spans, and what the thread in order gets of it.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use super::{Span, Spans, State, Work};
@@ -11,11 +12,32 @@ use crate::format::gzip::Ahead;
 const SYMBOLS: usize = 6;
 
 /// What the helpers have done, for the one in order.
-pub struct Helped<'a>(pub &'a Spans);
+pub struct Helped(pub Arc<Spans>);
 
-impl Ahead for Helped<'_> {
-    fn guess(&mut self, at: u64) -> Option<Guess> {
-        self.0.wait(|state| {
+/// What a helper has inflated. Its memory goes back to the helpers with it.
+pub struct Lent {
+    output: Output<Unknown>,
+    spans: Arc<Spans>,
+}
+
+impl Borrow<Output<Unknown>> for Lent {
+    fn borrow(&self) -> &Output<Unknown> {
+        &self.output
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let output = std::mem::take(&mut self.output);
+        self.spans.change(|state| state.outputs.push(output));
+    }
+}
+
+impl Ahead for Helped {
+    type Output = Lent;
+
+    fn guess(&mut self, at: u64) -> Option<Guess<Lent>> {
+        let guess = self.0.wait(|state| {
             let span = state.spans.iter_mut().rev().find(|span| span.begin <= at / 8);
             let Some(span) = span else { return Some(None) };
             match std::mem::replace(&mut span.work, Work::Left) {
@@ -35,11 +57,9 @@ impl Ahead for Helped<'_> {
                     Some(None)
                 }
             }
-        })
-    }
-
-    fn take_back(&mut self, output: Output<Unknown>) {
-        self.0.change(|state| state.outputs.push(output));
+        });
+        let lend = |output| Lent { output, spans: Arc::clone(&self.0) };
+        guess.map(|Guess { output, end }| Guess { output: lend(output), end })
     }
 }
 

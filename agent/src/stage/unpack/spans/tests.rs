@@ -5,7 +5,7 @@ use std::thread;
 use super::help::Claim;
 use super::*;
 use crate::format::deflate::Guesser;
-use crate::format::gzip::Members;
+use crate::format::gzip::{Members, Next};
 
 /// Lines of numbers in an order by chance, as gzip, and as they are.
 fn stream(lines: u64) -> (Vec<u8>, Vec<u8>) {
@@ -20,20 +20,28 @@ fn stream(lines: u64) -> (Vec<u8>, Vec<u8>) {
     (encoder.finish().unwrap(), plain)
 }
 
+/// All that comes out in order, with what helpers have.
+fn read_in_order(spans: &Arc<Spans>, in_order: InOrder<'_>) -> io::Result<Vec<u8>> {
+    let mut members = Members::with_help(in_order, Helped(Arc::clone(spans)), 100_000);
+    let mut all = Vec::new();
+    while let Some(next) = members.next(Vec::new)? {
+        match next {
+            Next::Block(block, from, end) => all.extend_from_slice(&block[from..end]),
+            Next::Part(part) => all.extend(part.into_bytes(Vec::new())),
+        }
+    }
+    Ok(all)
+}
+
 /// The stream inflated, and how many guesses were right.
 fn inflate(stream: &[u8], size: usize, helpers: usize) -> (io::Result<Vec<u8>>, u64) {
-    let spans = &Spans::new(size, helpers);
+    let spans = &Arc::new(Spans::new(size, helpers));
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
     let result = thread::scope(|scope| {
         scope.spawn(move || reading.read(&mut &*stream));
         (0..helpers).for_each(|_| drop(scope.spawn(move || help(spans))));
         spans.wait(|state| have_helped(state, spans.depth).then_some(()));
-        let mut members = Members::with_help(in_order, Helped(spans), 100_000);
-        let mut all = Vec::new();
-        while let Some((block, from, end)) = members.next_block(Vec::new())? {
-            all.extend_from_slice(&block[from..end]);
-        }
-        Ok(all)
+        read_in_order(spans, in_order)
     });
     (result, spans.right())
 }
@@ -62,7 +70,7 @@ fn what_helpers_inflate_is_taken_over() {
 /// right.
 fn inflate_beside(helping: impl FnOnce(&Spans, Claim<'_>, Sender<()>) + Send) -> u64 {
     let (stream, plain) = stream(60_000);
-    let spans = &Spans::new(64 << 10, 1);
+    let spans = &Arc::new(Spans::new(64 << 10, 1));
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
     thread::scope(|scope| {
         let source = &stream;
@@ -71,12 +79,7 @@ fn inflate_beside(helping: impl FnOnce(&Spans, Claim<'_>, Sender<()>) + Send) ->
         let (say, said) = channel();
         scope.spawn(move || helping(spans, claim, say));
         said.recv().unwrap();
-        let mut members = Members::with_help(in_order, Helped(spans), 100_000);
-        let mut all = Vec::new();
-        while let Some((block, from, end)) = members.next_block(Vec::new()).unwrap() {
-            all.extend_from_slice(&block[from..end]);
-        }
-        assert!(all == plain);
+        assert!(read_in_order(spans, in_order).unwrap() == plain);
     });
     spans.right()
 }
@@ -145,19 +148,13 @@ fn a_source_that_fails_is_no_end() {
         }
     }
     let (stream, _) = stream(10_000);
-    let spans = &Spans::new(16 << 10, 1);
+    let spans = &Arc::new(Spans::new(16 << 10, 1));
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
     let source = &mut stream[..stream.len() / 2].chain(Broken);
     thread::scope(|scope| {
         let reading = scope.spawn(move || reading.read(source));
         scope.spawn(move || help(spans));
-        let mut members = Members::with_help(in_order, Helped(spans), 100_000);
-        let error = loop {
-            match members.next_block(Vec::new()) {
-                Err(error) => break error,
-                Ok(block) => assert!(block.is_some()),
-            }
-        };
+        let error = read_in_order(spans, in_order).unwrap_err();
         assert!(error.get_ref().unwrap().is::<Gone>());
         assert_eq!(reading.join().unwrap().unwrap_err().to_string(), "broken");
     });
