@@ -39,12 +39,10 @@ struct State {
 impl State {
     /// The next block; none at the end.
     fn take(&mut self) -> Option<Result<Option<Block>, Gone>> {
-        match self.full.front_mut() {
-            Some(Some(block)) => {
-                let block = std::mem::take(block);
-                self.full.pop_front();
+        match self.full.front() {
+            Some(Some(_)) => {
                 self.taken += 1;
-                Some(Ok(Some(block)))
+                Some(Ok(self.full.pop_front().flatten()))
             }
             None if self.is_ended => {
                 self.is_end_read = true;
@@ -75,7 +73,11 @@ impl Pipe {
         answer
     }
 
-    fn is_over(&self) {
+    fn empty(&self) -> Vec<u8> {
+        self.lock().empty.pop().unwrap_or_default()
+    }
+
+    fn stop(&self) {
         self.lock().is_over = true;
         self.jobs.changed();
     }
@@ -127,7 +129,7 @@ impl Feed {
 
     /// A block to be filled, of any length and content.
     pub fn empty(&self) -> Vec<u8> {
-        self.pipe.lock().empty.pop().unwrap_or_default()
+        self.pipe.empty()
     }
 
     /// Sends the bytes of `block` from `from` to `end`.
@@ -176,7 +178,7 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.pipe.is_over();
+        self.pipe.stop();
     }
 }
 
@@ -189,7 +191,7 @@ pub struct Promise {
 impl Promise {
     /// A block to be filled, of any length and content.
     pub fn empty(&self) -> Vec<u8> {
-        self.pipe.lock().empty.pop().unwrap_or_default()
+        self.pipe.empty()
     }
 
     /// Keeps it with all of `block`.
@@ -253,7 +255,7 @@ impl BufRead for Drain {
 
 impl Drop for Drain {
     fn drop(&mut self) {
-        self.pipe.is_over();
+        self.pipe.stop();
     }
 }
 
