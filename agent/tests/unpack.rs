@@ -13,7 +13,7 @@ use common::{
     link, make_tree, need_root, unpack_by_cpio, whole,
 };
 use rsinit::stage::progress::Progress;
-use rsinit::stage::unpack::{Unpacked, unpack, unpack_as_on};
+use rsinit::stage::unpack::{Unpacked, unpack};
 use tempfile::{TempDir, tempdir};
 
 fn into(root: &Path, bytes: &[u8]) -> anyhow::Result<Unpacked> {
@@ -269,31 +269,6 @@ fn a_wrong_gzip_sum_is_found_after_the_trailer() {
 }
 
 #[test]
-fn one_processor_and_many_make_the_same_tree() {
-    need_root();
-    let temp = tempdir().unwrap();
-    let dirs = ["source", "1", "2", "6"].map(|name| temp.path().join(name));
-    for dir in &dirs {
-        fs::create_dir(dir).unwrap();
-    }
-    make_tree(&dirs[0], 300, &mut Random::new());
-    let mut bytes = archive(&dirs[0], "newc");
-    // Names that change hands before their first files can have been filled.
-    bytes.extend(whole(&[
-        file("again", b"first"),
-        link("link", "again"),
-        file("again", b"second"),
-    ]));
-    bytes.extend(whole(&[file("link", b"a file"), file("gone", b"x"), link("gone", "again")]));
-    for (dir, processors) in dirs.iter().skip(1).zip([1, 2, 6]) {
-        unpack_as_on(processors, dir, &*gzip(&bytes), &Progress::default()).unwrap();
-        assert_eq!(fs::read(dir.join("again")).unwrap(), b"second");
-        assert_eq!(fs::read(dir.join("link")).unwrap(), b"a file");
-        assert_equal_trees(&dirs[1], dir);
-    }
-}
-
-#[test]
 fn a_full_root_names_the_file_and_the_sizes() {
     need_root();
     let small = Small::mount("size=1m");
@@ -305,26 +280,6 @@ fn a_full_root_names_the_file_and_the_sizes() {
         "{error}"
     );
     assert!(error.ends_with("No space left on device (os error 28)"), "{error}");
-}
-
-#[test]
-fn a_root_that_small_files_fill_names_one_that_has_no_room() {
-    need_root();
-    let files: Vec<_> =
-        (0..999).map(|number| file(&format!("f{number}"), &vec![7; 40_000])).collect();
-    let bytes = whole(&files);
-    for processors in [1, 2, 6] {
-        let small = Small::mount("size=1m");
-        let unpacked = unpack_as_on(processors, small.0.path(), &*bytes, &Progress::default());
-        let error = format!("{:#}", unpacked.unwrap_err());
-        let (name, rest) = error.strip_prefix("unpacking ").unwrap().split_once(": ").unwrap();
-        let written = fs::metadata(small.0.path().join(name)).unwrap().len();
-        let expected = format!(
-            "the root is full: {written} of the file's 40000 bytes written, 1 MiB in all, 0 MiB free"
-        );
-        assert!(rest.starts_with(&expected), "{written}: {error}");
-        assert!(written < 40_000, "{error}");
-    }
 }
 
 #[test]
