@@ -1,6 +1,7 @@
 //! gzip streams of one member or several. Source: RFC 1952.
 
 use std::borrow::Borrow;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
 use std::sync::Arc;
@@ -140,9 +141,12 @@ pub struct Members<R, A: Ahead = Alone> {
     given: usize,
     /// Where those begin that are not in the sum.
     summed: usize,
+    /// That of what came behind the last part in the member.
     sum: Hasher,
-    /// The sums of what came before in the member: those of others follow ours.
-    sums: Vec<(Hasher, Receiver<Hasher>)>,
+    /// Those of what came before: ours, and that of the part behind it.
+    sums: VecDeque<(Hasher, Receiver<Hasher>)>,
+    /// That of the member's beginning, up to them.
+    whole: Hasher,
     /// Bytes of the member that are in the sums, modulo 4 GiB.
     length: u32,
 }
@@ -166,7 +170,8 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
             given: WINDOW,
             summed: WINDOW,
             sum: Hasher::new(),
-            sums: Vec::new(),
+            sums: VecDeque::new(),
+            whole: Hasher::new(),
             length: 0,
         }
     }
@@ -215,8 +220,10 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         }
         self.length = self.length.wrapping_add(modulo(symbols.len()));
         let (sum, theirs) = channel();
-        self.sums.push((std::mem::take(&mut self.sum), theirs));
-        Some(Part { guessed: Arc::clone(guessed), symbols, sum })
+        let part = Part { guessed: Arc::clone(guessed), symbols, sum };
+        self.sums.push_back((std::mem::take(&mut self.sum), theirs));
+        self.add_up(|sum| sum.try_recv().ok());
+        Some(part)
     }
 
     /// What was at the end is in the window.
@@ -253,6 +260,7 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         self.output.oldest = self.output.end;
         self.sum.reset();
         self.sums.clear();
+        self.whole.reset();
         self.length = 0;
         self.at = At::Data;
         Ok(())
@@ -296,15 +304,24 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         self.summed = self.output.end;
     }
 
+    /// Adds sums to that of the whole, in their order, as long as `get` has the next part's.
+    fn add_up(&mut self, get: impl Fn(&Receiver<Hasher>) -> Option<Hasher>) {
+        while let Some((ours, theirs)) = self.sums.front() {
+            let Some(theirs) = get(theirs) else { return };
+            self.whole.combine(ours);
+            self.whole.combine(&theirs);
+            self.sums.pop_front();
+        }
+    }
+
     /// The sum of the whole member: waits for those who have parts of it.
     fn whole_sum(&mut self) -> Result<u32, Error> {
-        let mut sum = Hasher::new();
-        for (ours, theirs) in self.sums.drain(..) {
-            sum.combine(&ours);
-            sum.combine(&theirs.recv().map_err(|_| Error::GivenUp)?);
+        self.add_up(|sum| sum.recv().ok());
+        if !self.sums.is_empty() {
+            return Err(Error::GivenUp);
         }
-        sum.combine(&self.sum);
-        Ok(sum.finalize())
+        self.whole.combine(&self.sum);
+        Ok(self.whole.clone().finalize())
     }
 
     /// Compares the member's CRC and length with what came.

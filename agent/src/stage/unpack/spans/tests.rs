@@ -2,10 +2,10 @@ use std::io::Write as _;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use super::help::Claim;
+use super::help::{Claim, Lent};
 use super::*;
 use crate::format::deflate::Guesser;
-use crate::format::gzip::{Members, Next};
+use crate::format::gzip::{Members, Next, Part};
 
 /// Lines of numbers in an order by chance, as gzip, and as they are.
 fn stream(lines: u64) -> (Vec<u8>, Vec<u8>) {
@@ -20,28 +20,45 @@ fn stream(lines: u64) -> (Vec<u8>, Vec<u8>) {
     (encoder.finish().unwrap(), plain)
 }
 
-/// All that comes out in order, with what helpers have.
-fn read_in_order(spans: &Arc<Spans>, in_order: InOrder<'_>) -> io::Result<Vec<u8>> {
+/// All that comes out in order, with what helpers have, of which `made` makes bytes.
+fn read_in_order(
+    spans: &Arc<Spans>,
+    in_order: InOrder<'_>,
+    made: impl Fn(Part<Lent>) -> Vec<u8>,
+) -> io::Result<Vec<u8>> {
     let mut members = Members::with_help(in_order, Helped(Arc::clone(spans)), 100_000);
     let mut all = Vec::new();
     while let Some(next) = members.next(Vec::new)? {
         match next {
             Next::Block(block, from, end) => all.extend_from_slice(&block[from..end]),
-            Next::Part(part) => all.extend(part.into_bytes(Vec::new())),
+            Next::Part(part) => all.extend(made(part)),
         }
     }
     Ok(all)
 }
 
+fn bytes(part: Part<Lent>) -> Vec<u8> {
+    part.into_bytes(Vec::new())
+}
+
 /// The stream inflated, and how many guesses were right.
 fn inflate(stream: &[u8], size: usize, helpers: usize) -> (io::Result<Vec<u8>>, u64) {
+    inflate_by(stream, size, helpers, bytes)
+}
+
+fn inflate_by(
+    stream: &[u8],
+    size: usize,
+    helpers: usize,
+    made: impl Fn(Part<Lent>) -> Vec<u8>,
+) -> (io::Result<Vec<u8>>, u64) {
     let spans = &Arc::new(Spans::new(size, helpers));
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
     let result = thread::scope(|scope| {
         scope.spawn(move || reading.read(&mut &*stream));
         (0..helpers).for_each(|_| drop(scope.spawn(move || help(spans))));
         spans.wait(|state| have_helped(state, spans.depth).then_some(()));
-        read_in_order(spans, in_order)
+        read_in_order(spans, in_order, made)
     });
     (result, spans.right())
 }
@@ -79,7 +96,7 @@ fn inflate_beside(helping: impl FnOnce(&Spans, Claim<'_>, Sender<()>) + Send) ->
         let (say, said) = channel();
         scope.spawn(move || helping(spans, claim, say));
         said.recv().unwrap();
-        assert!(read_in_order(spans, in_order).unwrap() == plain);
+        assert!(read_in_order(spans, in_order, bytes).unwrap() == plain);
     });
     spans.right()
 }
@@ -124,6 +141,14 @@ fn several_members_are_inflated_with_help() {
 }
 
 #[test]
+fn a_part_that_is_given_up_is_no_end() {
+    let (stream, _) = stream(60_000);
+    let given_up = |_| Vec::new();
+    let error = inflate_by(&stream, 64 << 10, 2, given_up).0.unwrap_err();
+    assert_eq!(error.to_string(), "a part of the gzip stream was given up");
+}
+
+#[test]
 fn damage_is_found_with_help_as_without() {
     let (good, plain) = stream(60_000);
     for at in (1..8).map(|n| good.len() / 8 * n + n) {
@@ -154,7 +179,7 @@ fn a_source_that_fails_is_no_end() {
     thread::scope(|scope| {
         let reading = scope.spawn(move || reading.read(source));
         scope.spawn(move || help(spans));
-        let error = read_in_order(spans, in_order).unwrap_err();
+        let error = read_in_order(spans, in_order, bytes).unwrap_err();
         assert!(error.get_ref().unwrap().is::<Gone>());
         assert_eq!(reading.join().unwrap().unwrap_err().to_string(), "broken");
     });
