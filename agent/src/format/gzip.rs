@@ -1,15 +1,19 @@
 //! gzip streams of one member or several. Source: RFC 1952.
 
-use std::borrow::Borrow;
+mod ahead;
+
+use std::borrow::Borrow as _;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 
 use crc32fast::Hasher;
 
-use super::deflate::{BadData, Bytes, Guess, Inflater, Input, Output, Stop, Unknown, WINDOW};
+use super::deflate::{BadData, Bytes, Inflater, Input, Output, Stop, WINDOW};
+use ahead::Guessed;
+
+pub use ahead::{Ahead, Alone, Next, Part};
 
 /// First bytes of a member, and the one method of compression there is.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -57,64 +61,6 @@ impl From<Error> for io::Error {
 
 /// Bytes that are uncompressed at a time, where nobody says otherwise.
 const BLOCK: usize = 64 << 10;
-
-/// Somebody who inflates parts of a stream before their turn.
-pub trait Ahead {
-    /// What holds such a part.
-    type Output: Borrow<Output<Unknown>>;
-
-    /// What was inflated from bit `at` of the stream on, where a block begins.
-    fn guess(&mut self, at: u64) -> Option<Guess<Self::Output>>;
-}
-
-/// Nobody does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Alone;
-
-impl Ahead for Alone {
-    type Output = Output<Unknown>;
-
-    fn guess(&mut self, _: u64) -> Option<Guess> {
-        None
-    }
-}
-
-/// What comes next of a stream.
-pub enum Next<T> {
-    /// A block: all of it, and where in it the bytes are.
-    Block(Vec<u8>, usize, usize),
-    /// What was inflated before its turn, and is not made to bytes yet.
-    Part(Part<T>),
-}
-
-/// A part of a guess that turned out right.
-pub struct Part<T> {
-    guessed: Arc<Guessed<T>>,
-    symbols: Range<usize>,
-    sum: Sender<Hasher>,
-}
-
-impl<T: Borrow<Output<Unknown>>> Part<T> {
-    /// Its bytes, in the memory of `block`. The stream is found good only after this.
-    pub fn into_bytes(self, mut block: Vec<u8>) -> Vec<u8> {
-        let Guessed { guess, bytes } = &*self.guessed;
-        block.resize(self.symbols.len(), 0);
-        let symbols = guess.output.borrow().symbols.get(self.symbols).unwrap_or_default();
-        bytes.resolve(symbols, &mut block);
-        let mut sum = Hasher::new();
-        sum.update(&block);
-        // Where nobody wants it the stream was given up.
-        let _ = self.sum.send(sum);
-        block
-    }
-}
-
-/// A guess that turned out right.
-struct Guessed<T> {
-    guess: Guess<T>,
-    /// What its symbols are.
-    bytes: Bytes,
-}
 
 /// Where in the stream the next byte is.
 enum At<T> {

@@ -1,0 +1,68 @@
+//! What was inflated before its turn, and how it becomes bytes.
+
+use std::borrow::Borrow;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use crc32fast::Hasher;
+
+use crate::format::deflate::{Bytes, Guess, Output, Unknown};
+
+/// Somebody who inflates parts of a stream before their turn.
+pub trait Ahead {
+    /// What holds such a part.
+    type Output: Borrow<Output<Unknown>>;
+
+    /// What was inflated from bit `at` of the stream on, where a block begins.
+    fn guess(&mut self, at: u64) -> Option<Guess<Self::Output>>;
+}
+
+/// Nobody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alone;
+
+impl Ahead for Alone {
+    type Output = Output<Unknown>;
+
+    fn guess(&mut self, _: u64) -> Option<Guess> {
+        None
+    }
+}
+
+/// What comes next of a stream.
+pub enum Next<T> {
+    /// A block: all of it, and where in it the bytes are.
+    Block(Vec<u8>, usize, usize),
+    /// What was inflated before its turn, and is not made to bytes yet.
+    Part(Part<T>),
+}
+
+/// A part of a guess that turned out right.
+pub struct Part<T> {
+    pub(super) guessed: Arc<Guessed<T>>,
+    pub(super) symbols: Range<usize>,
+    pub(super) sum: Sender<Hasher>,
+}
+
+impl<T: Borrow<Output<Unknown>>> Part<T> {
+    /// Its bytes, in the memory of `block`. The stream is found good only after this.
+    pub fn into_bytes(self, mut block: Vec<u8>) -> Vec<u8> {
+        let Guessed { guess, bytes } = &*self.guessed;
+        block.resize(self.symbols.len(), 0);
+        let symbols = guess.output.borrow().symbols.get(self.symbols).unwrap_or_default();
+        bytes.resolve(symbols, &mut block);
+        let mut sum = Hasher::new();
+        sum.update(&block);
+        // Where nobody wants it the stream was given up.
+        let _ = self.sum.send(sum);
+        block
+    }
+}
+
+/// A guess that turned out right.
+pub struct Guessed<T> {
+    pub(super) guess: Guess<T>,
+    /// What its symbols are.
+    pub(super) bytes: Bytes,
+}
