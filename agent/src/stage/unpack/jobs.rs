@@ -54,8 +54,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// Does jobs until `ready` has an answer. Who changes what that depends on says so by
-    /// [`changed`](Self::changed).
+    /// Does jobs until `ready` has an answer; that is asked with the jobs locked, and must not call
+    /// them. Who changes what it depends on says so by [`changed`](Self::changed).
     pub fn work_until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
         self.until(|_| ready())
     }

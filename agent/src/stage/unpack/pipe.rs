@@ -162,7 +162,7 @@ impl Feed {
         })?)
     }
 
-    /// Says that no more come, and waits until all is read.
+    /// Says that no more come, and waits until all is read: there are jobs until then.
     ///
     /// # Errors
     /// As [`block`](Self::block).
@@ -309,6 +309,7 @@ mod tests {
         drop(drain);
         assert!(feed.fill_from(&mut io::repeat(1)).unwrap_err().get_ref().unwrap().is::<Gone>());
     }
+
     #[test]
     fn a_promised_block_comes_in_its_place() {
         let jobs = Arc::default();
