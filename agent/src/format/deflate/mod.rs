@@ -209,18 +209,27 @@ impl Bytes {
     /// Makes as many `symbols` to bytes as fit into `target`.
     pub fn resolve(&self, symbols: &[Unknown], target: &mut [u8]) {
         /// Symbols that are looked at together: often all of them are known.
-        const GROUP: usize = 16;
-        for (target, symbols) in target.chunks_mut(GROUP).zip(symbols.chunks(GROUP)) {
+        const GROUP: usize = 32;
+        let (groups, last) = symbols.as_chunks::<GROUP>();
+        let (targets, last_target) = target.as_chunks_mut::<GROUP>();
+        for (target, symbols) in targets.iter_mut().zip(groups) {
             if symbols.iter().fold(0, |all, symbol| all | symbol) < PLACE {
                 for (byte, symbol) in target.iter_mut().zip(symbols) {
                     [*byte, _] = symbol.to_le_bytes();
                 }
             } else {
                 for (byte, symbol) in target.iter_mut().zip(symbols) {
-                    *byte = self.0.get(usize::from(*symbol)).copied().unwrap_or_default();
+                    *byte = self.byte(*symbol);
                 }
             }
         }
+        for (byte, symbol) in last_target.iter_mut().zip(last) {
+            *byte = self.byte(*symbol);
+        }
+    }
+
+    fn byte(&self, symbol: Unknown) -> u8 {
+        self.0.get(usize::from(symbol)).copied().unwrap_or_default()
     }
 }
 
