@@ -7,7 +7,7 @@ use std::io::{BufReader, Read};
 
 use flate2::bufread::DeflateDecoder;
 use libfuzzer_sys::fuzz_target;
-use rsinit::format::deflate::{Bytes, Guesser, Inflater, Input, Output, Stop, WINDOW};
+use rsinit::format::deflate::{Bytes, Guesser, Inflater, Input, Middle, Output, Stop, WINDOW};
 
 /// Most symbols that are made: a few bytes can say megabytes.
 const LIMIT: usize = 1 << 16;
@@ -50,25 +50,24 @@ fn inflate(data: &[u8], size: usize) -> Option<(Vec<u8>, Blocks)> {
 
 /// What is guessed from a block's begin on, of `most` blocks at most, equals what comes there in order.
 fn guess(data: &[u8], most: usize) {
-    let mut output = Output::of_the_middle(LIMIT);
+    let mut output = Middle::new(LIMIT, LIMIT);
     let (mut start, left) = (0, Cell::new(most));
     let found = |bit| {
         start = bit;
         true
     };
     let goes_on = || left.replace(left.get() - 1) > 1;
-    let end = Guesser::default().guess(data, &mut output, found, goes_on);
-    let (Some(end), Some((all, blocks))) = (end, inflate(data, 512)) else {
-        return;
-    };
+    let mut guesser = Guesser::default();
+    let Some(end) = guesser.guess(data, &mut output, found, goes_on) else { return };
+    let Some((all, blocks)) = inflate(data, 512) else { return };
     let Some((_, before)) = blocks.iter().find(|(at, _)| *at == start as u64) else { return };
     let guessed = blocks.iter().filter(|(at, _)| (start as u64..end as u64).contains(at)).count();
     assert!(guessed <= most);
+    assert!(guesser.go_on(data, end, &mut output, || true) >= end);
     let mut window = [0; WINDOW];
     let kept = (*before).min(WINDOW);
     window[WINDOW - kept..].copy_from_slice(&all[before - kept..*before]);
-    let symbols = &output.symbols[WINDOW..output.end];
-    let mut bytes = vec![0; symbols.len()];
-    Bytes::behind(&window).resolve(symbols, &mut bytes);
+    let mut bytes = vec![0; output.size()];
+    output.put(0..bytes.len(), &Bytes::behind(&window), &mut bytes);
     assert!(bytes == all[*before..before + bytes.len()]);
 }

@@ -70,7 +70,7 @@ enum At<T> {
     Next,
     /// Inside a member.
     Data,
-    /// Inside a guess, at that symbol.
+    /// Inside a guess, at that byte of it.
     Guessed(Arc<Guessed<T>>, usize),
 }
 
@@ -159,14 +159,14 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
     fn part(&mut self) -> Option<Part<A::Output>> {
         let At::Guessed(guessed, next) = &mut self.at else { return None };
         let room = self.output.symbols.len() - WINDOW;
-        let end = guessed.guess.output.borrow().end.min(*next + room);
-        let symbols = std::mem::replace(next, end)..end;
-        if symbols.is_empty() {
+        let end = guessed.guess.output.borrow().size().min(*next + room);
+        let range = std::mem::replace(next, end)..end;
+        if range.is_empty() {
             return None;
         }
-        self.length = self.length.wrapping_add(modulo(symbols.len()));
+        self.length = self.length.wrapping_add(modulo(range.len()));
         let (sum, theirs) = channel();
-        let part = Part { guessed: Arc::clone(guessed), symbols, sum };
+        let part = Part { guessed: Arc::clone(guessed), range, sum };
         self.sums.push_back((std::mem::take(&mut self.sum), theirs));
         self.add_up(|sum| sum.try_recv().ok());
         Some(part)
@@ -219,22 +219,18 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
             .then(|| self.output.symbols.get(end - WINDOW..end)?.first_chunk());
         let Some(window) = window.flatten() else { return };
         if let Some(guess) = self.ahead.guess(self.input.at()) {
-            self.at =
-                At::Guessed(Arc::new(Guessed { guess, bytes: Bytes::behind(window) }), WINDOW);
+            self.at = At::Guessed(Arc::new(Guessed { guess, before: Bytes::behind(window) }), 0);
         }
     }
 
     /// All of a guess is given: what was at its end is in the window.
     fn end_of_guess(&mut self) -> io::Result<()> {
         if let At::Guessed(guessed, end) = std::mem::replace(&mut self.at, At::Data) {
-            let kept = end.min(2 * WINDOW) - WINDOW;
-            let symbols = &guessed.guess.output.borrow().symbols;
-            if let (Some(window), Some(symbols)) =
-                (self.output.symbols.get_mut(..WINDOW), symbols.get(end - kept..end))
-            {
-                window.copy_within(kept.., 0);
-                let (_, fresh) = window.split_at_mut(WINDOW - kept);
-                guessed.bytes.resolve(symbols, fresh);
+            let fresh = end.min(WINDOW);
+            if let Some(window) = self.output.symbols.get_mut(..WINDOW) {
+                window.copy_within(fresh.., 0);
+                let (_, last) = window.split_at_mut(WINDOW - fresh);
+                guessed.guess.output.borrow().put(end - fresh..end, &guessed.before, last);
             }
             self.input.skip_to(guessed.guess.end)?;
             self.inflater.begin();

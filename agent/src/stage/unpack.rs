@@ -2,8 +2,8 @@
 //!
 //! Three threads, as inflating alone takes most of the time: one reads the source, one inflates, one
 //! parses and makes what has a name; a few blocks of memory go round between each two. One that would
-//! wait for another fills files meanwhile. With more than two processors further threads do nothing
-//! else, and of gzip, others inflate parts before their turn. Run by root, the tree equals the archive
+//! wait for another fills files meanwhile, or inflates a part of a gzip stream before its turn. With more
+//! than two processors further threads do nothing else. Run by root, the tree equals the archive
 //! in every respect; run by anybody else, owners are not set and devices are left out with a warning.
 
 mod data;
@@ -45,12 +45,12 @@ const SOURCE: (usize, usize) = (256 << 10, 6);
 
 /// The same for inflated bytes. Most files are written in one piece; and while many small files are
 /// written, which takes longer than inflating them, the inflater still has where to go.
-const ARCHIVE: (usize, usize) = (512 << 10, 20);
+const ARCHIVE: (usize, usize) = (512 << 10, 8);
 
 /// Processors that inflating in order and writing keep busy: what is done beside them needs more.
 const BUSY: usize = 2;
 
-/// Most threads that do nothing but jobs: with helpers that inflate, writing is what takes longest.
+/// Most threads that do nothing but jobs, where one inflates.
 const WORKERS: usize = 2;
 
 /// Most warnings that are kept.
@@ -99,6 +99,7 @@ pub fn unpack_as_on(
     if form == Form::Gzip {
         return gzip::unpack(root, &mut source, progress, processors);
     }
+    let workers = WORKERS.min(processors.saturating_sub(BUSY));
     let (size, depth) = if form == Form::Raw { ARCHIVE } else { SOURCE };
     let (jobs, none) = (&Arc::default(), &Arc::default());
     // Beside a thread that inflates nobody has time, though reading waits.
@@ -108,12 +109,12 @@ pub fn unpack_as_on(
             named("read").spawn_scoped(scope, move || anyhow::Ok(feed.fill_from(&mut source)?))?;
         if form == Form::Raw {
             // Straight to the writing thread.
-            let written = join(spawn_writing(scope, drain, jobs, root, progress, processors)?);
+            let written = join(spawn_writing(scope, drain, jobs, root, progress, workers)?);
             return first_cause_of(reading, written);
         }
         let (archive, inflated) = pipe::pipe(ARCHIVE.0, ARCHIVE.1, jobs);
         let inflating = named("inflate").spawn_scoped(scope, move || inflate(drain, archive))?;
-        let written = join(spawn_writing(scope, inflated, jobs, root, progress, processors)?);
+        let written = join(spawn_writing(scope, inflated, jobs, root, progress, workers)?);
         first_cause_of(reading, first_cause_of(inflating, written))
     })
 }
@@ -124,7 +125,7 @@ fn spawn_writing<'scope>(
     jobs: &'scope Arc<Jobs>,
     root: &'scope Path,
     progress: &'scope Progress,
-    processors: usize,
+    workers: usize,
 ) -> io::Result<ScopedJoinHandle<'scope, anyhow::Result<Unpacked>>> {
     named("unpack").spawn_scoped(scope, move || {
         // Made here: it goes also where something panics.
@@ -133,9 +134,8 @@ fn spawn_writing<'scope>(
             jobs.work();
             Ok(())
         };
-        let working: Vec<_> = (0..processors.saturating_sub(BUSY).min(WORKERS))
-            .map(|_| named("work").spawn_scoped(scope, work))
-            .collect();
+        let working: Vec<_> =
+            (0..workers).map(|_| named("work").spawn_scoped(scope, work)).collect();
         let written = write_below(root, archive, jobs, progress);
         let mut written = jobs.failure().map_or(written, Err);
         drop(open);

@@ -1,12 +1,15 @@
 //! A part of the data inflated before its turn, from where a block seems to begin.
 
 use super::search::find_block;
-use super::{Inflater, Output, Stop, Tables, Unknown};
+use super::{Damaged, Inflater, Middle, Stop, Tables};
+
+/// Bytes that are searched for a block's begin: more than a block of gzip has.
+const SEARCHED: usize = 128 << 10;
 
 /// What lies between two blocks' ends.
 #[derive(Debug)]
-pub struct Guess<T = Output<Unknown>> {
-    /// What was inflated, behind the places of a window.
+pub struct Guess<T = Middle> {
+    /// What was inflated.
     pub output: T,
     /// The bit after it.
     pub end: u64,
@@ -20,8 +23,8 @@ pub struct Guesser {
 }
 
 impl Guesser {
-    /// Inflates into `output` the blocks that lie wholly in `input`, from the first that is found.
-    /// `found` is told its first bit, as soon as that is known, and says whether to go on; so does
+    /// Inflates into `output` the blocks that lie wholly in `input`, from the first that is found: it must
+    /// begin soon. `found` is told its first bit, as soon as that is known, and says whether to go on; so does
     /// `goes_on` after each block. Returns the bit after them; `None` if there is no whole block. The
     /// last block of the data is none of them.
     ///
@@ -29,50 +32,63 @@ impl Guesser {
     pub fn guess(
         &mut self,
         input: &[u8],
-        output: &mut Output<Unknown>,
+        output: &mut Middle,
         mut found: impl FnMut(usize) -> bool,
-        goes_on: impl Fn() -> bool,
+        mut goes_on: impl FnMut() -> bool,
     ) -> Option<usize> {
+        let searched = input.get(..SEARCHED).unwrap_or(input);
         let mut from = 0;
         loop {
-            let start = find_block(input, from, &mut self.tables)?;
+            let start = find_block(searched, from, &mut self.tables)?;
             if !found(start) {
                 return None;
             }
-            match self.inflate(input, start, output, &goes_on) {
-                Ok(end) => return end,
-                // It was no block.
-                Err(()) => from = start + 1,
+            output.begin_again();
+            match self.inflate(input, start, output, &mut goes_on) {
+                (None, Some(Damaged)) => from = start + 1,
+                (end, _) => return end,
             }
         }
     }
 
-    /// As [`guess`](Self::guess), from bit `start`. An error where the first block is damaged.
+    /// Goes on with a guess that ended at bit `from`, though more blocks were there. Returns the bit
+    /// after them.
+    pub fn go_on(
+        &mut self,
+        input: &[u8],
+        from: usize,
+        output: &mut Middle,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> usize {
+        // Damaged further on: whose turn it is will say so.
+        let (end, _) = self.inflate(input, from, output, &mut goes_on);
+        end.unwrap_or(from)
+    }
+
+    /// As [`go_on`](Self::go_on): the bit after the last whole block, and whether damage came next.
     fn inflate(
         &mut self,
         input: &[u8],
-        start: usize,
-        output: &mut Output<Unknown>,
-        goes_on: &impl Fn() -> bool,
-    ) -> Result<Option<usize>, ()> {
+        from: usize,
+        output: &mut Middle,
+        goes_on: &mut impl FnMut() -> bool,
+    ) -> (Option<usize>, Option<Damaged>) {
         self.inflater.begin();
-        output.begin_again();
-        let (mut bit, mut whole) = (start, None);
-        loop {
-            match self.inflater.run(input, &mut bit, output) {
+        let (mut bit, mut whole, mut size) = (from, None, output.size());
+        let damaged = loop {
+            match output.run(&mut self.inflater, input, &mut bit) {
                 Ok(Stop::Block) => {
-                    whole = Some((bit, output.end));
+                    (whole, size) = (Some(bit), output.size());
                     if !goes_on() {
-                        break;
+                        break None;
                     }
+                    output.look_back();
                 }
-                Ok(Stop::Input | Stop::Room | Stop::End) => break,
-                Err(_) if whole.is_none() => return Err(()),
-                // Damaged further on: whose turn it is will say so.
-                Err(_) => break,
+                Ok(Stop::Input | Stop::Room | Stop::End) => break None,
+                Err(damaged) => break Some(damaged),
             }
-        }
-        output.end = whole.map_or(0, |(_, end)| end);
-        Ok(whole.map(|(bit, _)| bit))
+        };
+        output.truncate(size);
+        (whole, damaged)
     }
 }

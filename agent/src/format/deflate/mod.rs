@@ -2,7 +2,7 @@
 //!
 //! Of our own for one reason: it starts at any block, before the 32 KiB are known that the block
 //! may repeat from. So several threads inflate one member. What would have been
-//! copied from before the start is kept as a [`u16`] that says from where ([`Unknown`]), and put in
+//! copied from before the start is kept as a [`u16`] that says from where ([`Middle`]), and put in
 //! later ([`Bytes`]). And it is a little faster than zlib-rs.
 
 mod bits;
@@ -10,6 +10,7 @@ mod codes;
 mod guess;
 mod header;
 mod input;
+mod middle;
 mod search;
 mod table;
 
@@ -18,6 +19,7 @@ use table::Tables;
 
 pub use guess::{Guess, Guesser};
 pub use input::{BadData, Input};
+pub use middle::{Bytes, Middle};
 
 /// Farthest that a block repeats from, in symbols.
 pub const WINDOW: usize = 32 << 10;
@@ -37,13 +39,6 @@ const PIECE: usize = 8;
 pub trait Symbol: Copy + Default + From<u8> {}
 
 impl Symbol for u8 {}
-
-/// A byte, or, with the highest bit set, the byte at a place in the window of before the start.
-pub type Unknown = u16;
-impl Symbol for Unknown {}
-
-/// Marks an [`Unknown`] that is a place.
-const PLACE: Unknown = 1 << 15;
 
 /// Bits that no compressor writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,23 +78,6 @@ impl<T: Symbol> Output<T> {
     /// Room for `size` symbols behind a window.
     pub fn new(size: usize) -> Self {
         Self { symbols: vec![T::default(); WINDOW + size + ROOM], oldest: WINDOW, end: WINDOW }
-    }
-}
-
-impl Output<Unknown> {
-    /// Ready for data that begin in the middle.
-    pub fn of_the_middle(size: usize) -> Self {
-        let mut output = Self::new(size);
-        for (symbol, place) in output.symbols.iter_mut().zip(PLACE..=Unknown::MAX) {
-            *symbol = place;
-        }
-        output.begin_again();
-        output
-    }
-
-    /// As new: what repeats from before the start finds its places still there.
-    pub fn begin_again(&mut self) {
-        (self.oldest, self.end) = (0, WINDOW);
     }
 }
 
@@ -188,49 +166,6 @@ fn copy_stored<T: Symbol>(
     *bit += 8 * count;
     output.end += count;
     count
-}
-
-/// The byte for each [`Unknown`], when what came before the start is known.
-pub struct Bytes(Box<[u8; 1 << 16]>);
-
-impl Bytes {
-    /// For data before whose start came `window`.
-    pub fn behind(window: &[u8; WINDOW]) -> Self {
-        let mut bytes = Box::new([0; 1 << 16]);
-        for (known, byte) in bytes.iter_mut().zip(0..=u8::MAX) {
-            *known = byte;
-        }
-        for (place, byte) in bytes.iter_mut().skip(usize::from(PLACE)).zip(window) {
-            *place = *byte;
-        }
-        Self(bytes)
-    }
-
-    /// Makes as many `symbols` to bytes as fit into `target`.
-    pub fn resolve(&self, symbols: &[Unknown], target: &mut [u8]) {
-        /// Symbols that are looked at together: often all of them are known.
-        const GROUP: usize = 32;
-        let (groups, last) = symbols.as_chunks::<GROUP>();
-        let (targets, last_target) = target.as_chunks_mut::<GROUP>();
-        for (target, symbols) in targets.iter_mut().zip(groups) {
-            if symbols.iter().fold(0, |all, symbol| all | symbol) < PLACE {
-                for (byte, symbol) in target.iter_mut().zip(symbols) {
-                    [*byte, _] = symbol.to_le_bytes();
-                }
-            } else {
-                for (byte, symbol) in target.iter_mut().zip(symbols) {
-                    *byte = self.byte(*symbol);
-                }
-            }
-        }
-        for (byte, symbol) in last_target.iter_mut().zip(last) {
-            *byte = self.byte(*symbol);
-        }
-    }
-
-    fn byte(&self, symbol: Unknown) -> u8 {
-        self.0.get(usize::from(symbol)).copied().unwrap_or_default()
-    }
 }
 
 #[cfg(test)]

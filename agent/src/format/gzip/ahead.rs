@@ -7,12 +7,12 @@ use std::sync::mpsc::Sender;
 
 use crc32fast::Hasher;
 
-use crate::format::deflate::{Bytes, Guess, Output, Unknown};
+use crate::format::deflate::{Bytes, Guess, Middle};
 
 /// Somebody who inflates parts of a stream before their turn.
 pub trait Ahead {
     /// What holds such a part.
-    type Output: Borrow<Output<Unknown>>;
+    type Output: Borrow<Middle>;
 
     /// What was inflated from bit `at` of the stream on, where a block begins.
     fn guess(&mut self, at: u64) -> Option<Guess<Self::Output>>;
@@ -23,7 +23,7 @@ pub trait Ahead {
 pub struct Alone;
 
 impl Ahead for Alone {
-    type Output = Output<Unknown>;
+    type Output = Middle;
 
     fn guess(&mut self, _: u64) -> Option<Guess> {
         None
@@ -41,17 +41,16 @@ pub enum Next<T> {
 /// A part of a guess that turned out right.
 pub struct Part<T> {
     pub(super) guessed: Arc<Guessed<T>>,
-    pub(super) symbols: Range<usize>,
+    pub(super) range: Range<usize>,
     pub(super) sum: Sender<Hasher>,
 }
 
-impl<T: Borrow<Output<Unknown>>> Part<T> {
+impl<T: Borrow<Middle>> Part<T> {
     /// Its bytes, in the memory of `block`. The stream is found good only after this.
     pub fn into_bytes(self, mut block: Vec<u8>) -> Vec<u8> {
-        let Guessed { guess, bytes } = &*self.guessed;
-        block.resize(self.symbols.len(), 0);
-        let symbols = guess.output.borrow().symbols.get(self.symbols).unwrap_or_default();
-        bytes.resolve(symbols, &mut block);
+        let Guessed { guess, before } = &*self.guessed;
+        block.resize(self.range.len(), 0);
+        guess.output.borrow().put(self.range, before, &mut block);
         let mut sum = Hasher::new();
         sum.update(&block);
         // Where nobody wants it the stream was given up.
@@ -63,6 +62,6 @@ impl<T: Borrow<Output<Unknown>>> Part<T> {
 /// A guess that turned out right.
 pub struct Guessed<T> {
     pub(super) guess: Guess<T>,
-    /// What its symbols are.
-    pub(super) bytes: Bytes,
+    /// What came before it.
+    pub(super) before: Bytes,
 }

@@ -7,18 +7,26 @@ use std::thread;
 
 use super::jobs::Jobs;
 use super::pipe::{self, Feed};
-use super::spans::{Helped, InOrder, Reading, SPAN, Spans, help};
+use super::spans::{Helped, InOrder, Reading, Sizes, Spans};
 use super::{ARCHIVE, BUSY, Unpacked, first_cause_of, join, named, spawn_writing};
 use crate::format::gzip::{Members, Next};
 use crate::stage::progress::Progress;
 
-/// Most helpers: with four, writing is what takes longest.
-const HELPERS: usize = 4;
+/// Most spans that are inflated at once before their turn: with four, writing is what takes longest.
+const AT_ONCE: usize = 4;
 
-/// How many threads inflate spans before their turn. What they inflate costs half as much again, and
-/// two processors are busy with the stream in order and with writing: on those nothing is won.
-pub fn helpers(processors: usize) -> usize {
-    processors.saturating_sub(BUSY).min(HELPERS)
+/// Most threads that do nothing but jobs, and inflate spans where there are none.
+const WORKERS: usize = 6;
+
+/// What is inflated before its turn. That costs half as much again. With two processors it only fills
+/// the time in which there is nothing to write, and needs little memory: a part of each span is enough.
+/// With more of them, what is inflated in order should be little.
+fn sizes(processors: usize) -> Sizes {
+    const MIB: usize = 1 << 20;
+    match processors.saturating_sub(1).min(AT_ONCE) {
+        at_once @ 0..2 => Sizes { span: MIB, room: (MIB, MIB), at_once },
+        at_once => Sizes { span: MIB / 2, room: (5 * MIB / 2, 2 * MIB), at_once },
+    }
 }
 
 /// Unpacks a gzip stream below `root`. See [`super::unpack`].
@@ -31,28 +39,20 @@ pub fn unpack(
     progress: &Progress,
     processors: usize,
 ) -> anyhow::Result<Unpacked> {
-    let helpers = helpers(processors);
-    let spans = &Arc::new(Spans::new(SPAN, helpers));
+    let spans = &Arc::new(Spans::new(sizes(processors)));
     // Made here: where a thread cannot be started, the others see that it is gone.
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
-    let jobs = &Arc::default();
+    let helped = Arc::clone(spans);
+    let jobs = &Arc::new(Jobs::with_spare(Box::new(move |goes_on| helped.help(goes_on))));
     let (feed, archive) = pipe::pipe(ARCHIVE.0, ARCHIVE.1, jobs);
     thread::scope(|scope| {
         let reading =
             named("read").spawn_scoped(scope, move || anyhow::Ok(reading.read(source)?))?;
         let inflating =
             named("inflate").spawn_scoped(scope, move || inflate(in_order, spans, &feed, jobs))?;
-        let help = || {
-            help(spans);
-            Ok(())
-        };
-        let helping: Vec<_> =
-            (0..helpers).map(|_| named("help").spawn_scoped(scope, help)).collect();
-        let written = join(spawn_writing(scope, archive, jobs, root, progress, processors)?);
-        let unpacked = first_cause_of(reading, first_cause_of(inflating, written));
-        // Started or not, at work or not: they change nothing but the time.
-        helping.into_iter().flatten().map(join).for_each(drop);
-        unpacked
+        let workers = WORKERS.min(processors.saturating_sub(BUSY));
+        let written = join(spawn_writing(scope, archive, jobs, root, progress, workers)?);
+        first_cause_of(reading, first_cause_of(inflating, written))
     })
 }
 
@@ -85,7 +85,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_processors_are_left_alone() {
-        assert_eq!([1, 2, 3, 4, 64].map(helpers), [0, 0, 1, 2, 4]);
+    fn one_processor_inflates_in_order_alone() {
+        let at_once = |processors| sizes(processors).at_once;
+        assert_eq!([1, 2, 3, 4, 64].map(at_once), [0, 1, 2, 3, 4]);
     }
 }

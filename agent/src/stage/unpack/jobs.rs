@@ -26,14 +26,24 @@ struct State {
     is_over: bool,
 }
 
+/// What whoever waits does where there are no jobs, as long as the function says that it gets, which is
+/// to be asked every fraction of a millisecond. Returns whether there was anything to do.
+pub type Spare = Box<dyn Fn(&mut dyn FnMut() -> bool) -> bool + Send + Sync>;
+
 /// The jobs of one unpacking.
 #[derive(Default)]
 pub struct Jobs {
     state: Mutex<State>,
     changed: Condvar,
+    spare: Option<Spare>,
 }
 
 impl Jobs {
+    /// With something to do for those who have no job.
+    pub fn with_spare(spare: Spare) -> Self {
+        Self { spare: Some(spare), ..Self::default() }
+    }
+
     /// Whether somebody waits who would do one more.
     pub fn is_wanted(&self) -> bool {
         let state = self.lock();
@@ -50,7 +60,12 @@ impl Jobs {
             return Err(io::Error::from(Gone).into());
         }
         state.jobs.push_back(job);
-        self.wake(state);
+        let is_anybody_idle = state.idle > 0;
+        drop(state);
+        if is_anybody_idle {
+            // Whoever it is does it.
+            self.changed.notify_one();
+        }
         Ok(())
     }
 
@@ -100,16 +115,43 @@ impl Jobs {
             if let Some(job) = state.jobs.pop_front() {
                 state.begun += 1;
                 drop(state);
-                let mut begun = Begun { jobs: self, result: Err(io::Error::from(Gone).into()) };
-                begun.result = job();
+                let mut begun = Begun { jobs: self, result: None };
+                begun.result = Some(job());
                 drop(begun);
                 state = self.lock();
                 continue;
             }
             state.idle += 1;
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            drop(state);
+            let mut answer = None;
+            let was_spare = self.do_spare(|state| {
+                answer = ready(state);
+                answer.is_some()
+            });
+            state = self.lock();
+            if answer.is_none() && !was_spare {
+                // Locked from here on: what changes next is heard of.
+                answer = ready(&mut state);
+                if answer.is_none() && state.jobs.is_empty() {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
             state.idle -= 1;
+            if let Some(answer) = answer {
+                return answer;
+            }
         }
+    }
+
+    /// Does what there is to do beside jobs, until there is one or `is_ready`. Returns whether there was
+    /// anything.
+    fn do_spare(&self, mut is_ready: impl FnMut(&mut State) -> bool) -> bool {
+        self.spare.as_ref().is_some_and(|spare| {
+            spare(&mut || {
+                let mut state = self.lock();
+                !is_ready(&mut state) && state.jobs.is_empty()
+            })
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -142,22 +184,25 @@ impl Drop for Open<'_> {
 /// A job in work.
 struct Begun<'a> {
     jobs: &'a Jobs,
-    /// That of a panic, until there is another: whoever panicked says more.
-    result: anyhow::Result<()>,
+    /// None, where it panicked.
+    result: Option<anyhow::Result<()>>,
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        let error = std::mem::replace(&mut self.result, Ok(())).err();
+        // Whoever panicked says more.
+        let result = self.result.take().unwrap_or_else(|| Err(io::Error::from(Gone).into()));
         let mut state = self.jobs.lock();
         state.begun -= 1;
-        state.failed = state.failed.take().or(error);
+        state.failed = state.failed.take().or(result.err());
         self.jobs.wake(state);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::channel;
     use std::thread;
 
@@ -186,6 +231,46 @@ mod tests {
             assert_eq!(waiting.join().unwrap(), 7);
         });
         jobs.finish().unwrap();
+    }
+
+    #[test]
+    fn what_is_spare_is_done_until_there_is_a_job() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        let jobs = &Jobs::with_spare(Box::new(move |goes_on| {
+            count.fetch_add(1, Ordering::Relaxed);
+            while goes_on() {
+                thread::yield_now();
+            }
+            true
+        }));
+        thread::scope(|scope| {
+            let open = jobs.open();
+            scope.spawn(|| jobs.work());
+            for done in 1..4 {
+                while begun.load(Ordering::Relaxed) < done {
+                    thread::yield_now();
+                }
+                assert!(jobs.is_wanted());
+                let (say, said) = channel();
+                jobs.add(Box::new(move || Ok(say.send(())?))).unwrap();
+                said.recv().unwrap();
+            }
+            drop(open);
+        });
+        assert!(begun.load(Ordering::Relaxed) >= 3);
+    }
+
+    #[test]
+    fn where_nothing_is_spare_a_job_is_waited_for() {
+        let jobs = &Jobs::with_spare(Box::new(|_| false));
+        let (say, said) = channel();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(move || jobs.work_until(|| said.try_recv().ok()));
+            idle(jobs);
+            jobs.add(Box::new(move || Ok(say.send(7)?))).unwrap();
+            assert_eq!(waiting.join().unwrap(), 7);
+        });
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A compressed source cut into spans, which helpers inflate before their turn.
 //!
-//! One thread inflates the stream in order. Meanwhile each helper takes the next span that nobody has
-//! begun, and inflates what blocks it finds there, not knowing what they repeat. Whether a helper began
-//! where a block begins shows when the one in order comes there: then what was inflated until then is
-//! taken over, and otherwise thrown away. What comes out is the same with helpers and without.
+//! One thread inflates the stream in order. Meanwhile whoever has nothing else to do helps: takes the next
+//! span that nobody is at, and inflates what blocks it finds there, not knowing what they repeat. Whether
+//! that began where a block begins shows when the one in order comes there: then what was inflated until
+//! then is taken over, and otherwise thrown away. What comes out is the same with helpers and without.
 
 mod help;
 
@@ -12,12 +12,21 @@ use std::io::{self, BufRead, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::pipe::{Gone, fill};
-use crate::format::deflate::{Guess, Output, Unknown};
+use crate::format::deflate::{Guess, Guesser, Middle};
 
-pub use help::{Helped, help};
+pub use help::Helped;
 
-/// Bytes of a span: some tens of blocks.
-pub const SPAN: usize = 512 << 10;
+/// How much is inflated before its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Bytes of a span.
+    pub span: usize,
+    /// Room for what is inflated of one: symbols at first, and bytes behind them. What is more is left to
+    /// the one in order.
+    pub room: (usize, usize),
+    /// Spans that are inflated at once at most.
+    pub at_once: usize,
+}
 
 /// What is done with a span.
 enum Work {
@@ -29,6 +38,8 @@ enum Work {
     Found(u64),
     /// The same, and the one in order has come to that bit: it takes what is there at the next block.
     Wanted(u64),
+    /// It is inflated from that bit on, but not to its end, and nobody is at it.
+    Begun(u64, Guess),
     /// It is inflated from that bit on.
     Done(u64, Guess),
     /// It is begun in order, or holds no whole block.
@@ -53,7 +64,8 @@ struct State {
     /// One of the two ends is gone.
     is_over: bool,
     /// Memory to be used again.
-    outputs: Vec<Output<Unknown>>,
+    outputs: Vec<Middle>,
+    guessers: Vec<Guesser>,
     blocks: Vec<Vec<u8>>,
     /// How many guesses were right.
     right: u64,
@@ -70,13 +82,13 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// For `helpers` helpers, and spans of `size` bytes.
-    pub fn new(size: usize, helpers: usize) -> Self {
+    /// All is still to be read.
+    pub fn new(Sizes { span, room, at_once }: Sizes) -> Self {
         let mut state = State::default();
-        // One for each helper, and one that is taken over meanwhile.
-        let outputs = if helpers > 0 { helpers + 1 } else { 0 };
-        state.outputs.resize_with(outputs, Output::default);
-        Self { state: Mutex::new(state), changed: Condvar::new(), size, depth: 3 + helpers }
+        // And one that is taken over meanwhile.
+        let outputs = if at_once > 0 { at_once + 1 } else { 0 };
+        state.outputs.resize_with(outputs, || Middle::new(room.0, room.1));
+        Self { state: Mutex::new(state), changed: Condvar::new(), size: span, depth: 3 + at_once }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -219,7 +231,7 @@ impl Drop for InOrder<'_> {
 impl State {
     /// Keeps the memory of a guess that is of no use.
     fn keep(&mut self, work: Work) {
-        if let Work::Done(_, guess) = work {
+        if let Work::Begun(_, guess) | Work::Done(_, guess) = work {
             self.outputs.push(guess.output);
         }
     }

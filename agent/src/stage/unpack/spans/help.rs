@@ -4,24 +4,20 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 use super::{Span, Spans, State, Work};
-use crate::format::deflate::{Guess, Guesser, Output, Unknown};
+use crate::format::deflate::{Guess, Guesser, Middle};
 use crate::format::gzip::Ahead;
-
-/// Symbols that a helper makes of a span, for each of its bytes: more than programs and libraries
-/// come to. What is more is left to the one in order.
-const SYMBOLS: usize = 6;
 
 /// What the helpers have done, for the one in order.
 pub struct Helped(pub Arc<Spans>);
 
 /// What a helper has inflated. Its memory goes back to the helpers with it.
 pub struct Lent {
-    output: Output<Unknown>,
+    output: Middle,
     spans: Arc<Spans>,
 }
 
-impl Borrow<Output<Unknown>> for Lent {
-    fn borrow(&self) -> &Output<Unknown> {
+impl Borrow<Middle> for Lent {
+    fn borrow(&self) -> &Middle {
         &self.output
     }
 }
@@ -41,7 +37,7 @@ impl Ahead for Helped {
             let span = state.spans.iter_mut().rev().find(|span| span.begin <= at / 8);
             let Some(span) = span else { return Some(None) };
             match std::mem::replace(&mut span.work, Work::Left) {
-                Work::Done(start, guess) if start == at => {
+                Work::Begun(start, guess) | Work::Done(start, guess) if start == at => {
                     state.right += 1;
                     Some(Some(guess))
                 }
@@ -63,40 +59,43 @@ impl Ahead for Helped {
     }
 }
 
-/// Inflates spans before their turn, until there are no more. `spans` is for at most so many threads
-/// at once as it was made for.
-pub fn help(spans: &Spans) {
-    let mut guesser = Guesser::default();
-    while let Some(mut claim) = spans.claim() {
-        let begin = claim.begin;
-        claim.inflate(&mut guesser, || spans.lock().goes_on(begin));
-    }
-}
-
 /// A span that a helper has, until it lets go of it.
 pub(super) struct Claim<'a> {
     spans: &'a Spans,
     pub(super) begin: u64,
     bytes: Arc<Vec<u8>>,
-    output: Output<Unknown>,
+    output: Middle,
+    guesser: Guesser,
     /// The first bit that was inflated, and the one after the last.
     pub(super) done: Option<(u64, u64)>,
+    /// Whether more could be inflated.
+    is_stopped: bool,
 }
 
 impl Claim<'_> {
     /// Inflates what blocks it finds, as long as somebody wants them; `goes_on` is asked after each.
-    pub(super) fn inflate(&mut self, guesser: &mut Guesser, goes_on: impl Fn() -> bool) {
-        let Self { spans, begin, bytes, output, .. } = self;
-        if output.symbols.is_empty() {
-            *output = Output::of_the_middle(SYMBOLS * spans.size);
-        }
-        let (first, mut start) = (8 * *begin, 0);
-        let found = |bit| {
-            start = first + bit as u64;
-            spans.change(|state| state.note_found(*begin, start))
+    pub(super) fn inflate(&mut self, mut goes_on: impl FnMut() -> bool) {
+        let Self { spans, begin, bytes, output, guesser, is_stopped, .. } = self;
+        let first = 8 * *begin;
+        let goes_on = || {
+            *is_stopped = !spans.lock().goes_on(*begin) || !goes_on();
+            !*is_stopped
         };
-        let end = guesser.guess(bytes, output, found, goes_on);
-        self.done = end.map(|end| (start, first + end as u64));
+        self.done = match self.done {
+            None => {
+                let mut start = 0;
+                let found = |bit| {
+                    start = first + bit as u64;
+                    spans.change(|state| state.note_found(*begin, start))
+                };
+                let end = guesser.guess(bytes, output, found, goes_on);
+                end.map(|end| (start, first + end as u64))
+            }
+            Some((start, end)) => {
+                let from = usize::try_from(end - first).unwrap_or(usize::MAX);
+                Some((start, first + guesser.go_on(bytes, from, output, goes_on) as u64))
+            }
+        };
     }
 }
 
@@ -104,17 +103,32 @@ impl Drop for Claim<'_> {
     /// Also where the helper panicked: nobody waits for it then.
     fn drop(&mut self) {
         let output = std::mem::take(&mut self.output);
-        self.spans.change(|state| match (self.done, state.work(self.begin)) {
-            (Some((start, end)), Some(work @ (Work::Found(_) | Work::Wanted(_)))) => {
-                *work = Work::Done(start, Guess { output, end });
-            }
-            (_, work) => {
-                if let Some(work) = work {
-                    *work = Work::Left;
+        let guesser = std::mem::take(&mut self.guesser);
+        self.spans.change(|state| {
+            state.guessers.push(guesser);
+            match (self.done, state.work(self.begin)) {
+                (Some((start, end)), Some(work @ (Work::Found(_) | Work::Wanted(_)))) => {
+                    let guess = Guess { output, end };
+                    *work = match self.is_stopped {
+                        true => Work::Begun(start, guess),
+                        false => Work::Done(start, guess),
+                    };
                 }
-                state.outputs.push(output);
+                (_, work) => {
+                    if let Some(work) = work {
+                        *work = Work::Left;
+                    }
+                    state.outputs.push(output);
+                }
             }
         });
+    }
+}
+
+impl Span {
+    /// Whether nobody is at it, and there is more to do.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self.work, Work::Free | Work::Begun(..))
     }
 }
 
@@ -142,21 +156,39 @@ impl State {
 }
 
 impl Spans {
-    /// The next span that nobody has begun, as soon as there is one; `None` when no more come.
+    /// Inflates a span before its turn, as long as `goes_on` says, which is asked after each block. Returns
+    /// whether there was one to be inflated.
+    pub fn help(&self, goes_on: impl FnMut() -> bool) -> bool {
+        self.claim().map(|mut claim| claim.inflate(goes_on)).is_some()
+    }
+
+    /// The next span that nobody is at, and that is not inflated.
     pub(super) fn claim(&self) -> Option<Claim<'_>> {
-        self.wait(|state| {
-            if state.is_over {
-                return Some(None);
+        let state = &mut *self.lock();
+        if state.is_over {
+            return None;
+        }
+        // The first is for the one in order.
+        let span = state.spans.iter_mut().skip(1).find(|span| span.is_free())?;
+        let (output, done) = match std::mem::replace(&mut span.work, Work::Free) {
+            Work::Begun(start, guess) => {
+                span.work = Work::Found(start);
+                (guess.output, Some((start, guess.end)))
             }
-            // The first is for the one in order.
-            let is_free = |span: &&mut Span| matches!(span.work, Work::Free);
-            let Some(span) = state.spans.iter_mut().skip(1).find(is_free) else {
-                return state.is_ended.then_some(None);
-            };
-            let output = state.outputs.pop()?;
-            span.work = Work::Sought;
-            let bytes = Arc::clone(&span.bytes);
-            Some(Some(Claim { spans: self, begin: span.begin, bytes, output, done: None }))
+            _ => {
+                let output = state.outputs.pop()?;
+                span.work = Work::Sought;
+                (output, None)
+            }
+        };
+        Some(Claim {
+            spans: self,
+            begin: span.begin,
+            bytes: Arc::clone(&span.bytes),
+            output,
+            guesser: state.guessers.pop().unwrap_or_default(),
+            done,
+            is_stopped: false,
         })
     }
 }

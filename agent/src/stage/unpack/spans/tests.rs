@@ -4,7 +4,6 @@ use std::thread;
 
 use super::help::{Claim, Lent};
 use super::*;
-use crate::format::deflate::Guesser;
 use crate::format::gzip::{Members, Next, Part};
 
 /// Lines of numbers in an order by chance, as gzip, and as they are.
@@ -18,6 +17,11 @@ fn stream(lines: u64) -> (Vec<u8>, Vec<u8>) {
     }
     encoder.write_all(&plain).unwrap();
     (encoder.finish().unwrap(), plain)
+}
+
+/// Spans of `size` bytes, `at_once` of which are inflated at once before their turn.
+fn spans(size: usize, at_once: usize) -> Arc<Spans> {
+    Arc::new(Spans::new(Sizes { span: size, room: (6 * size, 6 * size), at_once }))
 }
 
 /// All that comes out in order, with what helpers have, of which `made` makes bytes.
@@ -52,7 +56,7 @@ fn inflate_by(
     helpers: usize,
     made: impl Fn(Part<Lent>) -> Vec<u8>,
 ) -> (io::Result<Vec<u8>>, u64) {
-    let spans = &Arc::new(Spans::new(size, helpers));
+    let spans = &spans(size, helpers);
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
     let result = thread::scope(|scope| {
         scope.spawn(move || reading.read(&mut &*stream));
@@ -63,10 +67,30 @@ fn inflate_by(
     (result, spans.right())
 }
 
+/// Helps until there is no more, with a rest after every third block.
+fn help(spans: &Spans) {
+    let mut left = 0;
+    loop {
+        while spans.help(|| {
+            left = (left + 2) % 3;
+            left > 0
+        }) {}
+        let is_over = spans.wait(|state| {
+            let is_free = state.spans.iter().skip(1).any(Span::is_free);
+            let has_room = !state.outputs.is_empty();
+            let is_over = state.is_over || state.is_ended && !is_free;
+            (is_over || is_free && has_room).then_some(is_over)
+        });
+        if is_over {
+            return;
+        }
+    }
+}
+
 /// Whether the helpers can do no more, as the one in order takes nothing over.
 fn have_helped(state: &State, depth: usize) -> bool {
     let mut works = state.spans.iter().skip(1).map(|span| &span.work);
-    let is_free = works.clone().any(|work| matches!(work, Work::Free));
+    let is_free = state.spans.iter().skip(1).any(Span::is_free);
     let is_at_work = works.any(|work| matches!(work, Work::Sought | Work::Found(_)));
     let is_read = state.is_ended || state.spans.len() == depth;
     is_read && !is_at_work && (!is_free || state.outputs.is_empty())
@@ -83,16 +107,22 @@ fn what_helpers_inflate_is_taken_over() {
     }
 }
 
+/// A span, as soon as there is one.
+fn claimed(spans: &Spans) -> Claim<'_> {
+    spans.wait(|state| (state.spans.len() > 1).then_some(()));
+    spans.claim().unwrap()
+}
+
 /// The stream inflated in order, from when `helping`, which has a span, says so; how many guesses were
 /// right.
 fn inflate_beside(helping: impl FnOnce(&Spans, Claim<'_>, Sender<()>) + Send) -> u64 {
     let (stream, plain) = stream(60_000);
-    let spans = &Arc::new(Spans::new(64 << 10, 1));
+    let spans = &spans(64 << 10, 1);
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
     thread::scope(|scope| {
         let source = &stream;
         scope.spawn(move || reading.read(&mut &source[..]));
-        let claim = spans.claim().unwrap();
+        let claim = claimed(spans);
         let (say, said) = channel();
         scope.spawn(move || helping(spans, claim, say));
         said.recv().unwrap();
@@ -106,7 +136,7 @@ fn what_a_helper_has_so_far_is_taken_over() {
     let right = inflate_beside(|spans, mut claim, say| {
         let begin = claim.begin;
         // It has one block, and is no faster than the one in order, who comes meanwhile.
-        claim.inflate(&mut Guesser::default(), || {
+        claim.inflate(|| {
             say.send(()).unwrap();
             while spans.lock().goes_on(begin) {
                 thread::yield_now();
@@ -124,7 +154,7 @@ fn a_helper_that_is_still_looking_is_not_waited_for() {
         say.send(()).unwrap();
         let begin = claim.begin;
         spans.wait(|state| (!matches!(state.work(begin), Some(Work::Sought))).then_some(()));
-        claim.inflate(&mut Guesser::default(), || true);
+        claim.inflate(|| true);
         assert!(claim.done.is_none(), "nobody wants it any more");
     });
     assert_eq!(right, 0);
@@ -173,7 +203,7 @@ fn a_source_that_fails_is_no_end() {
         }
     }
     let (stream, _) = stream(10_000);
-    let spans = &Arc::new(Spans::new(16 << 10, 1));
+    let spans = &spans(16 << 10, 1);
     let (reading, in_order) = (Reading(spans), InOrder::new(spans));
     let source = &mut stream[..stream.len() / 2].chain(Broken);
     thread::scope(|scope| {
