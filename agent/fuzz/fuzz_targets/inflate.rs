@@ -7,7 +7,7 @@ use std::io::{BufReader, Read};
 
 use flate2::bufread::DeflateDecoder;
 use libfuzzer_sys::fuzz_target;
-use rsinit::format::deflate::{Bytes, Guesser, Inflater, Input, Middle, Output, Stop, WINDOW};
+use rsinit::format::deflate::{Guesser, Inflater, Input, Middle, Output, Stop, WINDOW};
 
 /// Most symbols that are made: a few bytes can say megabytes.
 const LIMIT: usize = 1 << 16;
@@ -68,6 +68,7 @@ fn guess(data: &[u8], most: usize) {
     let kept = (*before).min(WINDOW);
     window[WINDOW - kept..].copy_from_slice(&all[before - kept..*before]);
     let mut bytes = vec![0; output.size()];
-    output.put(0..bytes.len(), &Bytes::behind(&window), &mut bytes);
+    output.comes_behind(&window);
+    output.put(0..bytes.len(), &mut bytes);
     assert!(bytes == all[*before..before + bytes.len()]);
 }

@@ -2,7 +2,7 @@
 
 mod ahead;
 
-use std::borrow::Borrow as _;
+use std::borrow::{Borrow as _, BorrowMut as _};
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -10,8 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use crc32fast::Hasher;
 
-use super::deflate::{BadData, Bytes, Inflater, Input, Output, Stop, WINDOW};
-use ahead::Guessed;
+use super::deflate::{BadData, Guess, Inflater, Input, Output, Stop, WINDOW};
 
 pub use ahead::{Ahead, Alone, Next, Part};
 
@@ -71,7 +70,7 @@ enum At<T> {
     /// Inside a member.
     Data,
     /// Inside a guess, at that byte of it.
-    Guessed(Arc<Guessed<T>>, usize),
+    Guessed(Arc<Guess<T>>, usize),
 }
 
 /// The members of a stream, uncompressed one after the other. It ends only where each member's
@@ -157,16 +156,16 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
 
     /// The next part of a guess; `None` at its end.
     fn part(&mut self) -> Option<Part<A::Output>> {
-        let At::Guessed(guessed, next) = &mut self.at else { return None };
+        let At::Guessed(guess, next) = &mut self.at else { return None };
         let room = self.output.symbols.len() - WINDOW;
-        let end = guessed.guess.output.borrow().size().min(*next + room);
+        let end = guess.output.borrow().size().min(*next + room);
         let range = std::mem::replace(next, end)..end;
         if range.is_empty() {
             return None;
         }
         self.length = self.length.wrapping_add(modulo(range.len()));
         let (sum, theirs) = channel();
-        let part = Part { guessed: Arc::clone(guessed), range, sum };
+        let part = Part { guess: Arc::clone(guess), range, sum };
         self.sums.push_back((std::mem::take(&mut self.sum), theirs));
         self.add_up(|sum| sum.try_recv().ok());
         Some(part)
@@ -218,21 +217,22 @@ impl<R: BufRead, A: Ahead> Members<R, A> {
         let window = (self.output.oldest + WINDOW <= end)
             .then(|| self.output.symbols.get(end - WINDOW..end)?.first_chunk());
         let Some(window) = window.flatten() else { return };
-        if let Some(guess) = self.ahead.guess(self.input.at()) {
-            self.at = At::Guessed(Arc::new(Guessed { guess, before: Bytes::behind(window) }), 0);
+        if let Some(mut guess) = self.ahead.guess(self.input.at()) {
+            guess.output.borrow_mut().comes_behind(window);
+            self.at = At::Guessed(Arc::new(guess), 0);
         }
     }
 
     /// All of a guess is given: what was at its end is in the window.
     fn end_of_guess(&mut self) -> io::Result<()> {
-        if let At::Guessed(guessed, end) = std::mem::replace(&mut self.at, At::Data) {
+        if let At::Guessed(guess, end) = std::mem::replace(&mut self.at, At::Data) {
             let fresh = end.min(WINDOW);
             if let Some(window) = self.output.symbols.get_mut(..WINDOW) {
                 window.copy_within(fresh.., 0);
                 let (_, last) = window.split_at_mut(WINDOW - fresh);
-                guessed.guess.output.borrow().put(end - fresh..end, &guessed.before, last);
+                guess.output.borrow().put(end - fresh..end, last);
             }
-            self.input.skip_to(guessed.guess.end)?;
+            self.input.skip_to(guess.end)?;
             self.inflater.begin();
             self.look_ahead();
         }

@@ -19,6 +19,7 @@ pub struct Middle {
     known: Output<u8>,
     /// Whether what comes next is known.
     is_known: bool,
+    bytes: Bytes,
 }
 
 impl Middle {
@@ -28,7 +29,7 @@ impl Middle {
         for (symbol, place) in unknown.symbols.iter_mut().zip(PLACE..=Unknown::MAX) {
             *symbol = place;
         }
-        let mut middle = Self { unknown, known, is_known: false };
+        let mut middle = Self { unknown, known, is_known: false, bytes: Bytes::new() };
         middle.begin_again();
         middle
     }
@@ -77,41 +78,47 @@ impl Middle {
         (self.unknown.end, self.known.end) = (WINDOW + unknown, WINDOW + size - unknown);
     }
 
-    /// Writes the bytes of `part` into as long a `target`; before the start came `before`.
-    pub fn put(&self, part: Range<usize>, before: &Bytes, target: &mut [u8]) {
+    /// Says that before the start came `window`.
+    pub fn comes_behind(&mut self, window: &[u8; WINDOW]) {
+        if let Some((_, places)) = self.bytes.0.split_at_mut_checked(usize::from(PLACE)) {
+            places.copy_from_slice(window);
+        }
+    }
+
+    /// Writes the bytes of `part` into as long a `target`. It must be known what came before.
+    pub fn put(&self, part: Range<usize>, target: &mut [u8]) {
         let unknown = self.unknown.symbols.get(WINDOW..self.unknown.end).unwrap_or_default();
         let known = self.known.symbols.get(WINDOW..self.known.end).unwrap_or_default();
         let until = |at: usize| at.min(unknown.len());
         let (resolved, copied) = target.split_at_mut(until(part.end) - until(part.start));
-        before
-            .resolve(unknown.get(until(part.start)..until(part.end)).unwrap_or_default(), resolved);
-        let behind = |at: usize| at.saturating_sub(unknown.len());
+        let unknown = unknown.get(until(part.start)..until(part.end)).unwrap_or_default();
+        self.bytes.resolve(unknown, resolved);
+        let behind = |at: usize| at.saturating_sub(self.unknown.end - WINDOW);
         if let Some(known) = known.get(behind(part.start)..behind(part.end)) {
             copied.copy_from_slice(known);
         }
     }
 }
 
-/// The byte for each [`Unknown`], when what came before the start is known.
-pub struct Bytes(Box<[u8; 1 << 16]>);
+/// The byte for each [`Unknown`].
+#[derive(Debug, Default)]
+struct Bytes(Vec<u8>);
 
 impl Bytes {
-    /// For data before whose start came `window`.
-    pub fn behind(window: &[u8; WINDOW]) -> Self {
-        let mut bytes = Box::new([0; 1 << 16]);
+    fn new() -> Self {
+        let mut bytes = vec![0; 1 << Unknown::BITS];
         for (known, byte) in bytes.iter_mut().zip(0..=u8::MAX) {
             *known = byte;
-        }
-        for (place, byte) in bytes.iter_mut().skip(usize::from(PLACE)).zip(window) {
-            *place = *byte;
         }
         Self(bytes)
     }
 
     /// Makes as many `symbols` to bytes as fit into `target`.
-    pub(super) fn resolve(&self, symbols: &[Unknown], target: &mut [u8]) {
+    fn resolve(&self, symbols: &[Unknown], target: &mut [u8]) {
         /// Symbols that are looked at together: often all of them are known.
         const GROUP: usize = 32;
+        let Some(bytes) = self.0.first_chunk::<{ 1 << Unknown::BITS }>() else { return };
+        let byte = |symbol: &Unknown| bytes.get(usize::from(*symbol)).copied().unwrap_or_default();
         let (groups, last) = symbols.as_chunks::<GROUP>();
         let (targets, last_target) = target.as_chunks_mut::<GROUP>();
         for (target, symbols) in targets.iter_mut().zip(groups) {
@@ -120,17 +127,13 @@ impl Bytes {
                     [*byte, _] = symbol.to_le_bytes();
                 }
             } else {
-                for (byte, symbol) in target.iter_mut().zip(symbols) {
-                    *byte = self.byte(*symbol);
+                for (target, symbol) in target.iter_mut().zip(symbols) {
+                    *target = byte(symbol);
                 }
             }
         }
-        for (byte, symbol) in last_target.iter_mut().zip(last) {
-            *byte = self.byte(*symbol);
+        for (target, symbol) in last_target.iter_mut().zip(last) {
+            *target = byte(symbol);
         }
-    }
-
-    fn byte(&self, symbol: Unknown) -> u8 {
-        self.0.get(usize::from(symbol)).copied().unwrap_or_default()
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Of our own for one reason: it starts at any block, before the 32 KiB are known that the block
 //! may repeat from. So several threads inflate one member. What would have been
-//! copied from before the start is kept as a [`u16`] that says from where ([`Middle`]), and put in
-//! later ([`Bytes`]). And it is a little faster than zlib-rs.
+//! copied from before the start is kept as a [`u16`] that says from where, and put in
+//! later ([`Middle`]). And it is a little faster than zlib-rs.
 
 mod bits;
 mod codes;
@@ -19,7 +19,7 @@ use table::Tables;
 
 pub use guess::{Guess, Guesser};
 pub use input::{BadData, Input};
-pub use middle::{Bytes, Middle};
+pub use middle::Middle;
 
 /// Farthest that a block repeats from, in symbols.
 pub const WINDOW: usize = 32 << 10;

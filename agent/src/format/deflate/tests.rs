@@ -110,10 +110,10 @@ fn guess_everywhere(content: &[u8], room: (usize, usize)) -> usize {
         let (_, behind) = blocks.iter().find(|(bit, _)| *bit == end).unwrap();
         assert_eq!(output.size(), behind - before);
         if let Some(window) = before.checked_sub(WINDOW).map(|at| &content[at..before]) {
-            let known = Bytes::behind(window.first_chunk().unwrap());
+            output.comes_behind(window.first_chunk().unwrap());
             let mut bytes = vec![0; output.size()];
             for (at, piece) in (0..).step_by(7_001).zip(bytes.chunks_mut(7_001)) {
-                output.put(at..at + piece.len(), &known, piece);
+                output.put(at..at + piece.len(), piece);
             }
             assert!(bytes == content[before..*behind], "from bit {start}");
             found += 1;

@@ -1,18 +1,18 @@
 //! What was inflated before its turn, and how it becomes bytes.
 
-use std::borrow::Borrow;
+use std::borrow::BorrowMut;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use crc32fast::Hasher;
 
-use crate::format::deflate::{Bytes, Guess, Middle};
+use crate::format::deflate::{Guess, Middle};
 
 /// Somebody who inflates parts of a stream before their turn.
 pub trait Ahead {
     /// What holds such a part.
-    type Output: Borrow<Middle>;
+    type Output: BorrowMut<Middle>;
 
     /// What was inflated from bit `at` of the stream on, where a block begins.
     fn guess(&mut self, at: u64) -> Option<Guess<Self::Output>>;
@@ -40,28 +40,20 @@ pub enum Next<T> {
 
 /// A part of a guess that turned out right.
 pub struct Part<T> {
-    pub(super) guessed: Arc<Guessed<T>>,
+    pub(super) guess: Arc<Guess<T>>,
     pub(super) range: Range<usize>,
     pub(super) sum: Sender<Hasher>,
 }
 
-impl<T: Borrow<Middle>> Part<T> {
+impl<T: BorrowMut<Middle>> Part<T> {
     /// Its bytes, in the memory of `block`. The stream is found good only after this.
     pub fn into_bytes(self, mut block: Vec<u8>) -> Vec<u8> {
-        let Guessed { guess, before } = &*self.guessed;
         block.resize(self.range.len(), 0);
-        guess.output.borrow().put(self.range, before, &mut block);
+        self.guess.output.borrow().put(self.range, &mut block);
         let mut sum = Hasher::new();
         sum.update(&block);
         // Where nobody wants it the stream was given up.
         let _ = self.sum.send(sum);
         block
     }
-}
-
-/// A guess that turned out right.
-pub struct Guessed<T> {
-    pub(super) guess: Guess<T>,
-    /// What came before it.
-    pub(super) before: Bytes,
 }

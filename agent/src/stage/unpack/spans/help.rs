@@ -1,6 +1,6 @@
 //! What helpers do with spans, and what the thread in order gets of it.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, BorrowMut};
 use std::sync::Arc;
 
 use super::{Span, Spans, State, Work};
@@ -19,6 +19,12 @@ pub struct Lent {
 impl Borrow<Middle> for Lent {
     fn borrow(&self) -> &Middle {
         &self.output
+    }
+}
+
+impl BorrowMut<Middle> for Lent {
+    fn borrow_mut(&mut self) -> &mut Middle {
+        &mut self.output
     }
 }
 
@@ -65,7 +71,7 @@ pub(super) struct Claim<'a> {
     pub(super) begin: u64,
     bytes: Arc<Vec<u8>>,
     output: Middle,
-    guesser: Guesser,
+    guesser: Option<Guesser>,
     /// The first bit that was inflated, and the one after the last.
     pub(super) done: Option<(u64, u64)>,
     /// Whether more could be inflated.
@@ -76,6 +82,7 @@ impl Claim<'_> {
     /// Inflates what blocks it finds, as long as somebody wants them; `goes_on` is asked after each.
     pub(super) fn inflate(&mut self, mut goes_on: impl FnMut() -> bool) {
         let Self { spans, begin, bytes, output, guesser, is_stopped, .. } = self;
+        let guesser = guesser.get_or_insert_default();
         let first = 8 * *begin;
         let goes_on = || {
             *is_stopped = !spans.lock().goes_on(*begin) || !goes_on();
@@ -103,9 +110,9 @@ impl Drop for Claim<'_> {
     /// Also where the helper panicked: nobody waits for it then.
     fn drop(&mut self) {
         let output = std::mem::take(&mut self.output);
-        let guesser = std::mem::take(&mut self.guesser);
+        let guesser = self.guesser.take();
         self.spans.change(|state| {
-            state.guessers.push(guesser);
+            state.guessers.extend(guesser);
             match (self.done, state.work(self.begin)) {
                 (Some((start, end)), Some(work @ (Work::Found(_) | Work::Wanted(_)))) => {
                     let guess = Guess { output, end };
@@ -186,7 +193,7 @@ impl Spans {
             begin: span.begin,
             bytes: Arc::clone(&span.bytes),
             output,
-            guesser: state.guessers.pop().unwrap_or_default(),
+            guesser: state.guessers.pop(),
             done,
             is_stopped: false,
         })
