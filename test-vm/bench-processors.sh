@@ -49,7 +49,7 @@ unpack() {
     [ $threads = tasks ] || echo $pid >$top/cgroup.procs
     # Until all threads are there: those that do jobs start last, by the one that writes.
     last=unpack many=1
-    [ "$1" -le 2 ] || last=work many=$(($1 - 2))
+    [ "$1" -le 2 ] || last=work many=$(($1 < 8 ? $1 - 2 : 6))
     until [ "$(cat /proc/$pid/task/*/comm 2>/dev/null | grep -cx $last)" -eq $many ]; do
         [ -n "$(jobs -r)" ] || { echo "no $many threads named $last" >&2; exit 1; }
     done

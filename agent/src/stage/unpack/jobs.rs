@@ -1,7 +1,8 @@
 //! Small pieces of work that are done by whoever would have to wait.
 //!
 //! Inflating takes longest where files are large, and writing where they are small: now this thread
-//! waits for that one, now the other way round. The one that waits takes work from the one that is busy.
+//! waits for that one, now the other way round. The one that waits takes work from the one that is busy;
+//! where there is none, it does what has to be done later, as long as it has nothing else to do.
 
 use std::collections::VecDeque;
 use std::io;
