@@ -88,7 +88,7 @@ impl Claim<'_> {
             *is_stopped = !spans.lock().goes_on(*begin) || !goes_on();
             !*is_stopped
         };
-        self.done = match self.done {
+        self.done = match self.done.take() {
             None => {
                 let mut start = 0;
                 let found = |bit| {
