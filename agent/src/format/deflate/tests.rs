@@ -13,12 +13,17 @@ fn compress(content: &[u8], level: u32) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// The next number of a row that looks like chance, in its highest bits most.
+fn next(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed
+}
+
 /// Words in an order by chance: much is repeated, from near and far.
 fn words(count: usize, mut seed: u64) -> Vec<u8> {
     let mut text = Vec::new();
     for _ in 0..count {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let [.., a, b] = seed.to_le_bytes();
+        let [.., a, b] = next(&mut seed).to_le_bytes();
         write!(text, "{} ", u32::from(a) * u32::from(b) % 5003 * 7919).unwrap();
     }
     text
@@ -135,10 +140,7 @@ fn from_any_block_on_the_rest_is_inflated_when_the_start_is_known() {
 #[test]
 fn what_is_known_is_inflated_as_bytes() {
     let mut seed = 3_u64;
-    let noise = (0..100_000).map(|_| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        b'0' + (seed >> 58) as u8
-    });
+    let noise = (0..100_000).map(|_| b'0' + (next(&mut seed) >> 58) as u8);
     let content = [words(20_000, 4), noise.collect(), words(100_000, 5)].concat();
     // Room for the symbols up to somewhere in the noise.
     assert!(guess_everywhere(&content, (250_000, 3 << 20)) > content.len() / 2);
