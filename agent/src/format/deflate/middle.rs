@@ -12,7 +12,7 @@ impl Symbol for Unknown {}
 pub(super) const PLACE: Unknown = 1 << 15;
 
 /// Data from a block in the middle on. What repeats from before the start says from where. As soon as
-/// nothing does in a whole window, nothing behind it can: bytes follow, for half the memory, and faster.
+/// nothing does in a whole window, nothing behind it can: bytes follow, for half the memory, and with nothing to be put in later.
 #[derive(Debug, Default)]
 pub struct Middle {
     unknown: Output<Unknown>,
