@@ -5,7 +5,8 @@
 use std::io::{BufReader, Read};
 
 use libfuzzer_sys::fuzz_target;
-use rsinit::format::{archive, compression, cpio};
+use rsinit::format::compression::{self, Form};
+use rsinit::format::{archive, cpio};
 
 /// Most uncompressed bytes that are looked at: a few bytes of zstd can say gigabytes.
 const LIMIT: u64 = 8 << 20;
@@ -24,7 +25,12 @@ fuzz_target!(|bytes: &[u8]| {
             // Of damaged data, more or fewer bytes may have come before the error.
             result.is_ok().then_some(all)
         };
-        assert_eq!(all(fast), all(slow));
+        match (all(fast), all(slow)) {
+            // zstd's library reads a small frame at once where it sees all of it, and asks then
+            // for no window, be it larger than what it gives memory to.
+            (Some(_), None) if compression::sniff(bytes).is_ok_and(|form| form == Form::Zstd) => {}
+            (fast, slow) => assert_eq!(fast, slow),
+        }
     }
     let _ = archive::path_below_root(bytes).map(|path| {
         assert!(!path.starts_with(b"/"));

@@ -3,6 +3,23 @@
 use std::io::{self, BufRead, Read};
 
 use zstd::stream::read::Decoder;
+use zstd::zstd_safe::get_error_name;
+
+/// What the decoder answers for a window that it gives no memory to: `ZSTD_error_frameParameter_windowTooLarge`
+/// of zstd_errors.h, as its functions return it.
+const WINDOW_TOO_LARGE: usize = 16_usize.wrapping_neg();
+
+/// Why a stream is none that can be read.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
+enum Error {
+    /// As `zstd --long=28` and more write, which `zstd -d` does not read either.
+    #[error("zstd stream with a window of more than 128 MiB: compress it with --long=27 or less")]
+    Window,
+    /// What the decoder says of everything else.
+    #[error("corrupt zstd stream: {0}")]
+    Corrupt(io::Error),
+}
 
 /// The frames of a stream, uncompressed; each frame's checksum is compared where it has one.
 pub struct Frames<R: BufRead>(Decoder<'static, Noting<R>>);
@@ -49,13 +66,17 @@ impl<R: BufRead> Frames<R> {
 impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|how| {
-            let damaged = || {
-                let text = format!("corrupt zstd stream: {how}");
-                io::Error::new(io::ErrorKind::InvalidData, text)
-            };
-            self.0.get_mut().error.take().unwrap_or_else(damaged)
+            let ours = self.0.get_mut().error.take();
+            ours.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidData, explain(how)))
         })
     }
+}
+
+fn explain(how: io::Error) -> Error {
+    if how.to_string() == get_error_name(WINDOW_TOO_LARGE) {
+        return Error::Window;
+    }
+    Error::Corrupt(how)
 }
 
 #[cfg(test)]
@@ -108,6 +129,16 @@ mod tests {
                 assert_eq!(read, content, "byte {at} turned over");
             }
         }
+    }
+
+    #[test]
+    fn a_window_that_is_too_large_is_no_damage() {
+        // No content size, a window of 128 MiB or one of 144 MiB, and an empty raw block, the last.
+        let frame = |window| [0x28, 0xb5, 0x2f, 0xfd, 0, window, 1, 0, 0];
+        assert_eq!(read(&frame(0x88)).unwrap(), b"");
+        let error = read(&frame(0x89)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(error.to_string(), Error::Window.to_string());
     }
 
     #[test]
