@@ -134,7 +134,10 @@ pub fn run_unpack(mut args: lexopt::Parser) -> anyhow::Result<()> {
         Some(count) => unpack_as_on(count, &root, source, &progress),
         None => unpack(&root, source, &progress),
     };
-    let unpacked = unpacked.context("unpack")?;
+    let unpacked = unpacked.with_context(|| {
+        let name = archive.as_deref().unwrap_or(Path::new("standard input"));
+        format!("unpack: {}", name.display())
+    })?;
     tell("unpack", None, &unpacked, started);
     Ok(())
 }
@@ -184,6 +187,17 @@ pub fn parse_digest(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_archive_that_is_none_is_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let page = temp.path().join("page");
+        std::fs::write(&page, "<html>").unwrap();
+        let args = [Path::new("--root"), temp.path(), &page];
+        let error = format!("{:#}", run_unpack(lexopt::Parser::from_args(args)).unwrap_err());
+        let start = format!("unpack: {}: neither a cpio (newc) archive nor gzip", page.display());
+        assert!(error.starts_with(&start), "{error}");
+    }
 
     #[test]
     fn digests_are_64_hexadecimal_digits() {
