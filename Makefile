@@ -6,8 +6,8 @@ BINARY   := target/$(TARGET)/release/rsinit
 HARNESS  := target/harness/test-vm
 PREFIX   := /usr
 export PATH := $(HOME)/.cargo/bin:$(PATH)
-# The job server that it names is for other makes: rustdoc would warn that it cannot reach it.
-unexport MAKEFLAGS
+# The job server that they name is for other makes: rustdoc would warn that it cannot reach it.
+unexport MAKEFLAGS MFLAGS
 
 .PHONY: help setup build check fuzz harness test test-all commands cuts test-vm test-vm-all prepare demo bench bench-fetch bench-disks dist install clean
 
