@@ -12,7 +12,8 @@ impl Symbol for Unknown {}
 pub(super) const PLACE: Unknown = 1 << 15;
 
 /// Data from a block in the middle on. What repeats from before the start says from where. As soon as
-/// nothing does in a whole window, nothing behind it can: bytes follow, for half the memory, and with nothing to be put in later.
+/// nothing does in a whole window, nothing behind it can: bytes follow, for half the memory, and
+/// with nothing to be put in later.
 #[derive(Debug, Default)]
 pub struct Middle {
     unknown: Output<Unknown>,
@@ -90,10 +91,10 @@ impl Middle {
         let unknown = self.unknown.symbols.get(WINDOW..self.unknown.end).unwrap_or_default();
         let known = self.known.symbols.get(WINDOW..self.known.end).unwrap_or_default();
         let until = |at: usize| at.min(unknown.len());
+        let behind = |at: usize| at.saturating_sub(unknown.len());
         let (resolved, copied) = target.split_at_mut(until(part.end) - until(part.start));
-        let unknown = unknown.get(until(part.start)..until(part.end)).unwrap_or_default();
-        self.bytes.resolve(unknown, resolved);
-        let behind = |at: usize| at.saturating_sub(self.unknown.end - WINDOW);
+        let symbols = unknown.get(until(part.start)..until(part.end)).unwrap_or_default();
+        self.bytes.resolve(symbols, resolved);
         if let Some(known) = known.get(behind(part.start)..behind(part.end)) {
             copied.copy_from_slice(known);
         }
