@@ -1,6 +1,6 @@
 //! What was inflated before its turn, and how it becomes bytes.
 
-use std::borrow::BorrowMut;
+use std::borrow::{Borrow, BorrowMut};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -45,7 +45,7 @@ pub struct Part<T> {
     pub(super) sum: Sender<Hasher>,
 }
 
-impl<T: BorrowMut<Middle>> Part<T> {
+impl<T: Borrow<Middle>> Part<T> {
     /// Its bytes, in the memory of `block`. The stream is found good only after this.
     pub fn into_bytes(self, mut block: Vec<u8>) -> Vec<u8> {
         block.resize(self.range.len(), 0);
