@@ -5,13 +5,12 @@ use std::io::{self, BufRead, Read};
 use zstd::stream::read::Decoder;
 use zstd::zstd_safe::get_error_name;
 
-/// What the decoder answers for a window that it gives no memory to: `ZSTD_error_frameParameter_windowTooLarge`
-/// of zstd_errors.h, as its functions return it.
+/// What the decoder answers for a window that it gives no memory to, as its functions return it:
+/// `ZSTD_error_frameParameter_windowTooLarge` of zstd_errors.h.
 const WINDOW_TOO_LARGE: usize = 16_usize.wrapping_neg();
 
 /// Why a stream is none that can be read.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say what the fields are")]
 enum Error {
     /// As `zstd --long=28` and more write, which `zstd -d` does not read either.
     #[error("zstd stream with a window of more than 128 MiB: compress it with --long=27 or less")]
